@@ -1,0 +1,1 @@
+"""The facade for applications. Empty until the backend lands."""

@@ -1,0 +1,1 @@
+"""Cells, worlds, and the message-shaped executor contract."""

@@ -1,0 +1,1 @@
+"""The replacement decision gates. Empty until the gates land."""

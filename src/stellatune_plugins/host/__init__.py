@@ -1,0 +1,1 @@
+"""What guests may ask for: streams, HTTP, sidecars. Empty until host services land."""

@@ -1,0 +1,1 @@
+"""Hot-path modules and the fused chain."""

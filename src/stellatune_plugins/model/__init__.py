@@ -1,0 +1,77 @@
+"""Frozen types that every layer shares."""
+
+from stellatune_plugins.model.audio import (
+    AudioSpec,
+    AudioTags,
+    Block,
+    DecoderInfo,
+    EncodedFormat,
+    Layouts,
+    MediaMetadata,
+    MetadataValue,
+    NegotiatedSpec,
+    PcmChunk,
+    Picture,
+    SinkStatus,
+)
+from stellatune_plugins.model.home import HOME_VARIABLE, Home
+from stellatune_plugins.model.hot_path import BufferLayout, CoreModuleSpec, HotPathRole, SampleFormat
+from stellatune_plugins.model.ids import (
+    AbilityKey,
+    AbilityKind,
+    ComponentId,
+    DurationMs,
+    Frames,
+    PluginId,
+    RuntimeKind,
+    RuntimeRoute,
+    SampleRate,
+    TypeId,
+)
+from stellatune_plugins.model.lifecycle import (
+    ActualState,
+    ConfigUpdateMode,
+    ConfigUpdatePlan,
+    DesiredState,
+    DisableReason,
+)
+from stellatune_plugins.model.reports import Bypass, StagePath, StageReport
+
+__all__ = [
+    "HOME_VARIABLE",
+    "AbilityKey",
+    "AbilityKind",
+    "ActualState",
+    "AudioSpec",
+    "AudioTags",
+    "Block",
+    "BufferLayout",
+    "Bypass",
+    "ComponentId",
+    "ConfigUpdateMode",
+    "ConfigUpdatePlan",
+    "CoreModuleSpec",
+    "DecoderInfo",
+    "DesiredState",
+    "DisableReason",
+    "DurationMs",
+    "EncodedFormat",
+    "Frames",
+    "Home",
+    "HotPathRole",
+    "Layouts",
+    "MediaMetadata",
+    "MetadataValue",
+    "NegotiatedSpec",
+    "PcmChunk",
+    "Picture",
+    "PluginId",
+    "RuntimeKind",
+    "RuntimeRoute",
+    "SampleFormat",
+    "SampleRate",
+    "SinkStatus",
+    "StagePath",
+    "StageReport",
+    "TypeId",
+]

@@ -1,0 +1,43 @@
+"""Where one user's data lies."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import platformdirs
+
+HOME_VARIABLE = "STELLATUNE_HOME"
+
+
+class Home(msgspec.Struct, frozen=True):
+    """The folders below one root. Nothing is created before it is needed."""
+
+    root: Path
+
+    @classmethod
+    def resolve(cls, chosen: str | Path | None = None) -> Home:
+        """The home that was asked for, else ``$STELLATUNE_HOME``, else the platform's data folder."""
+        root = chosen or os.environ.get(HOME_VARIABLE) or platformdirs.user_data_dir("stellatune", appauthor=False)
+        return cls(Path(root).expanduser().absolute())
+
+    @property
+    def plugins(self) -> Path:
+        """Installed packages."""
+        return self.root / "plugins"
+
+    @property
+    def code_cache(self) -> Path:
+        """Compiled code: private to the user, authenticated."""
+        return self.root / "cache" / "code"
+
+    @property
+    def logs(self) -> Path:
+        """One log a plugin."""
+        return self.root / "logs"
+
+    @property
+    def data(self) -> Path:
+        """One data folder a plugin."""
+        return self.root / "data"

@@ -1,0 +1,1 @@
+"""The native runtime: plugins found through entry points."""

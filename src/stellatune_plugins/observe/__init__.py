@@ -1,0 +1,6 @@
+"""Events, hooks and logs. Every layer emits; none depends on a backend."""
+
+from stellatune_plugins.observe.bus import EventBus, Hook
+from stellatune_plugins.observe.events import Event
+
+__all__ = ["Event", "EventBus", "Hook"]

@@ -1,0 +1,1 @@
+"""Packages: manifest, sources, install store, receipts, permissions."""

@@ -1,0 +1,1 @@
+"""Which plugin serves what: the capability index."""

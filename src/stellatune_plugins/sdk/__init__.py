@@ -1,0 +1,1 @@
+"""For plugin authors. Empty until the kit lands."""
