@@ -89,6 +89,15 @@ class DecoderSession(Configurable, Protocol):
     def seek_ms(self, position_ms: int) -> None: ...
 
 
+@runtime_checkable
+class CountsDamage(Protocol):
+    """A decoder session that goes on behind damaged data. Not in WIT; native decoders may serve it."""
+
+    def damage(self) -> tuple[str, ...]:
+        """What was wrong so far, each in a few words; empty for sound data."""
+        ...
+
+
 class Decoder(Protocol):
     """Opens tracks."""
 
@@ -232,6 +241,15 @@ class AcceptsMetadata(Protocol):
 
     def set_metadata(self, metadata: MediaMetadata) -> None:
         """To be called between ``open`` and ``flush``."""
+        ...
+
+
+@runtime_checkable
+class CountsClipping(Protocol):
+    """A sink that cuts samples beyond full scale. Not in WIT; native sinks may serve it."""
+
+    def clipped(self) -> int:
+        """Samples cut since ``open``."""
         ...
 
 
