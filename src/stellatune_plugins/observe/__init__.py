@@ -2,5 +2,6 @@
 
 from stellatune_plugins.observe.bus import EventBus, Hook
 from stellatune_plugins.observe.events import Event
+from stellatune_plugins.observe.logs import JsonLog, PluginLogs
 
-__all__ = ["Event", "EventBus", "Hook"]
+__all__ = ["Event", "EventBus", "Hook", "JsonLog", "PluginLogs"]

@@ -1,0 +1,99 @@
+"""The tree of commands, and what happens round each of them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from cyclopts import App, CycloptsError, Parameter
+
+from stellatune_plugins import __version__
+from stellatune_plugins.cli import failures
+from stellatune_plugins.cli.entry import EXIT_FAILED, EXIT_OK, EXIT_USAGE
+from stellatune_plugins.errors import Interrupted, StellatuneError, UsageError
+
+_HERE = "stellatune_plugins.cli"
+
+
+def make_app() -> App:
+    """Every command; each one's module is imported when it is called."""
+    app = App(
+        name="stellatune",
+        help="Sandboxed WebAssembly audio plugins beside native ones: install them, and send music through them.",
+        version=f"stellatune {__version__}",
+        default_parameter=Parameter(negative=()),
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,
+    )
+    app.command(f"{_HERE}.render:render", name="render", help="Send audio files through a chain of plugins.")
+    app.command(f"{_HERE}.doctor:doctor", name="doctor", help="Check that everything here works.")
+    plugin = App(name="plugin", help="Install, look at and remove plugins.")
+    for name, text in {
+        "install": "Install packages: folders, zips, or names of bundled ones.",
+        "list": "List the installed plugins.",
+        "info": "Show one plugin: versions, abilities, configuration, permissions.",
+        "upgrade": "Replace a plugin by another version; the old one stays for rollback.",
+        "rollback": "Go back to the version before the last upgrade.",
+        "uninstall": "Remove plugins.",
+        "verify": "Check the installed files against what was installed.",
+    }.items():
+        plugin.command(f"{_HERE}.plugin.{name}:{name}", name=name, help=text)
+    app.command(plugin)
+    return app
+
+
+def run(tokens: Sequence[str]) -> int:
+    """Parse and run one command line; every failure becomes its message and its exit code."""
+    before_dashes = tokens[: tokens.index("--")] if "--" in tokens else tokens
+    as_json, debug = "--json" in before_dashes, "--debug" in before_dashes
+    try:
+        result = make_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        failures.show(_usage(error), as_json=as_json)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        failures.show(Interrupted("stopped"), as_json=as_json)
+        return EXIT_FAILED
+    except BrokenPipeError:
+        raise
+    except StellatuneError as error:
+        if debug:
+            traceback.print_exc()
+        failures.show(error, as_json=as_json)
+        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
+    except Exception as error:  # noqa: BLE001 - the last line: a traceback is no message for a user
+        log = _keep_traceback(before_dashes)
+        if debug:
+            traceback.print_exc()
+        failures.show(failures.unexpected(error, log=log), as_json=as_json)
+        return EXIT_FAILED
+    return result if isinstance(result, int) else EXIT_OK
+
+
+def _usage(error: CycloptsError) -> UsageError:
+    message = " ".join(str(error).split()).rstrip(".")
+    chain = getattr(error, "command_chain", None) or ()
+    command = " ".join(("stellatune", *chain))
+    return UsageError(message[:1].lower() + message[1:], hint=f"see `{command} --help`")
+
+
+def _keep_traceback(tokens: Sequence[str]) -> str | None:
+    """Write the present traceback into the log; gives the log's path, or nothing where even that failed."""
+    from stellatune_plugins.observe.logs import main_log  # noqa: PLC0415 - only when something broke
+
+    home = next(
+        (value for flag, value in itertools.pairwise(tokens) if flag == "--home"),
+        next((token.removeprefix("--home=") for token in tokens if token.startswith("--home=")), None),
+    )
+    try:
+        from stellatune_plugins.model.home import Home  # noqa: PLC0415
+
+        log = main_log(Home.resolve(Path(home) if home else None).logs)
+        log.write("cli.unexpected", argv=list(sys.argv), traceback=traceback.format_exc(), pid=os.getpid())
+    except Exception:  # noqa: BLE001 - the log is a courtesy; the failure itself is still shown
+        return None
+    return str(log.path)
