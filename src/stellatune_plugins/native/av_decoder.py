@@ -1,0 +1,421 @@
+"""The bundled decoder: every common format, by FFmpeg's libraries through PyAV."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any, Final
+
+import av
+import numpy as np
+from av.codec.context import Flags2
+
+from stellatune_plugins.contract.capabilities import ByteStream
+from stellatune_plugins.errors import InputDamaged, InputUnreadable
+from stellatune_plugins.model import (
+    AudioSpec,
+    Block,
+    DecoderInfo,
+    DurationMs,
+    EncodedFormat,
+    Frames,
+    MediaMetadata,
+    PcmChunk,
+    SampleRate,
+)
+from stellatune_plugins.native.av_metadata import pictures_of, tags_of
+from stellatune_plugins.native.gapless import Mp4End, itunes_gapless
+from stellatune_plugins.native.streams import StreamFile
+from stellatune_plugins.native.unconfigured import Unconfigured
+
+BATCH: Final = Frames(16384)
+"""Frames a converted block: large enough that Python's share of the decoding time is a few percent."""
+_PREROLL_S: Final = 0.5
+"""Decoded and thrown away before a seek's target: MP3's bit reservoir and Opus's 80 ms need it."""
+_GIVE_UP_AFTER: Final = 256
+"""Damaged packets in a row after which there is nothing left to resynchronise to: about five seconds."""
+_MAX_GAP_S: Final = 30
+_READ_BYTES: Final = 1 << 17
+_MAX_CHANNELS: Final = 64
+
+_EXT_SCORES: Final = {
+    **dict.fromkeys(("flac", "mp3", "m4a", "m4b", "aac", "ogg", "oga", "opus", "wav", "wave", "aif", "aiff"), 100),
+    **dict.fromkeys(("aifc", "alac", "caf", "wv", "ape", "wma", "tta", "tak", "mpc", "w64", "rf64", "au", "snd"), 90),
+    **dict.fromkeys(("ac3", "eac3", "dts", "mka", "mp2", "dsf", "dff", "amr", "spx", "shn", "voc"), 80),
+    **dict.fromkeys(("mp4", "webm", "mkv", "mov", "3gp"), 50),
+}
+_DEMUXERS: Final = (
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,dtshd,eac3,flac,iff,loas,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,"
+    "mpc,mpc8,mpeg,mpegts,ogg,rm,shn,tak,truehd,tta,voc,w64,wav,wv,xwma"
+)
+"""What may be probed. Playlists and the like are left out: they would make the library open other files and hosts."""
+_SURE_OF_TOTAL: Final = {"flac", "wav", "w64", "aiff", "wv", "tta", "caf", "ape"}
+"""Demuxers whose stated duration is exact, so that less than that is a truncated file."""
+
+
+class AvDecoder:
+    """Opens tracks with FFmpeg's demuxers and decoders."""
+
+    def ext_scores(self) -> Mapping[str, int]:
+        return _EXT_SCORES
+
+    def wildcard_score(self) -> int | None:
+        return 10
+
+    def open(self, stream: ByteStream, ext_hint: str | None) -> AvDecoderSession:
+        """Open a track; the data decides what it is, ``ext_hint`` only names it in messages.
+
+        Raises:
+            InputUnreadable: it is no audio that FFmpeg reads.
+        """
+        return AvDecoderSession(stream, ext_hint)
+
+
+class AvDecoderSession(Unconfigured):
+    """One opened track. Delay and padding are trimmed here, so that ``info`` reports none: see ``gapless``."""
+
+    def __init__(self, stream: ByteStream, ext_hint: str | None) -> None:
+        self._stream = stream
+        self._name = f"the {ext_hint} input" if ext_hint else "the input"
+        self._container: Any = None
+        self._file = StreamFile(stream)
+        self._bad_packets = 0
+        self._gap_frames = 0
+        self._truncated = 0
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def info(self) -> DecoderInfo:
+        seconds = self._duration_s()
+        return DecoderInfo(
+            spec=self._spec,
+            duration_ms=None if seconds is None else DurationMs(round(seconds * 1000)),
+            seekable=self._file.seekable(),
+        )
+
+    def metadata(self) -> MediaMetadata:
+        raw = {**self._container.metadata, **self._audio.metadata}
+        tags, extras = tags_of(raw)
+        codec = self._audio.codec_context
+        bit_rate = codec.bit_rate or self._container.bit_rate
+        return MediaMetadata(
+            tags=tags,
+            duration_ms=self.info().duration_ms,
+            format=EncodedFormat(
+                codec=codec.name,
+                sample_rate=self._spec.sample_rate,
+                channels=self._spec.channels,
+                bitrate_kbps=round(bit_rate / 1000) if bit_rate else None,
+                container=self._container.format.name,
+            ),
+            extras=extras,
+            pictures=pictures_of(self._pictures.values()),
+        )
+
+    def read_pcm(self, max_frames: Frames) -> PcmChunk:
+        """The next frames, at most ``max_frames``.
+
+        Raises:
+            InputDamaged: there is nothing left to resynchronise to.
+        """
+        while not self._ready and not self._ended:
+            self._advance()
+        if not self._ready:
+            return PcmChunk(self._empty(), eof=True)
+        block = self._ready[0]
+        if len(block) > max_frames:
+            block, self._ready[0] = block[:max_frames], block[max_frames:]
+        else:
+            self._ready.pop(0)
+        while not self._ready and not self._ended:
+            self._advance()
+        return PcmChunk(block, eof=self._ended and not self._ready)
+
+    def seek_ms(self, position_ms: int) -> None:
+        """Go to a position, exact to the frame where the container has exact time stamps.
+
+        Raises:
+            InputUnreadable: the stream does not seek.
+        """
+        if not self._file.seekable():
+            raise InputUnreadable("the input does not seek", operation="decoder.seek")
+        target = max(0, position_ms) * self._spec.sample_rate // 1000
+        start_s = max(0.0, target / self._spec.sample_rate - _PREROLL_S)
+        base = self._audio.time_base
+        offset = round(Fraction(start_s) / base) + (self._origin if start_s else min(0, self._origin))
+        try:
+            self._container.seek(offset, stream=self._audio, backward=True)
+        except (av.FFmpegError, OSError) as error:
+            self._file.check()
+            raise InputUnreadable(f"seeking in {self._name} failed: {error}", operation="decoder.seek") from error
+        self._restart()
+        self._position = None
+        self._skip_to = target
+
+    def damage(self) -> tuple[str, ...]:
+        """What was wrong with the data so far, each in a few words."""
+        found = []
+        if self._bad_packets:
+            lost = f", {self._gap_frames} frames replaced by silence" if self._gap_frames else ""
+            found.append(f"{self._bad_packets} damaged packets{lost}")
+        if self._truncated:
+            found.append(f"the data ends {self._truncated} frames before the stated end")
+        return tuple(found)
+
+    def close(self) -> None:
+        container, self._container = self._container, None
+        if container is not None:
+            container.close()
+        with contextlib.suppress(Exception):
+            self._stream.close()
+
+    # --- opening ----------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        try:
+            self._container = av.open(
+                self._file,
+                mode="r",
+                metadata_errors="replace",
+                buffer_size=_READ_BYTES,
+                container_options={"format_whitelist": _DEMUXERS, "protocol_whitelist": "none"},
+            )
+            self._audio = self._container.streams.best("audio")
+        except (av.FFmpegError, OSError, ValueError) as error:
+            self._file.check()
+            raise InputUnreadable(f"{self._name} is no audio that can be read: {error}", operation="decoder.open") from error
+        if self._audio is None or self._audio.codec_context is None:
+            raise InputUnreadable(f"{self._name} has no audio track that can be decoded", operation="decoder.open")
+        self._covers = [s for s in self._container.streams.video if s.disposition & type(s.disposition).attached_pic]
+        self._pictures: dict[int, tuple[bytes, str]] = {}
+        self._seen_packet = False
+        self._exact_end: int | None = None
+        self._restart()
+        self._probe()
+
+    def _restart(self) -> None:
+        """Forget what is between the demuxer and the reader."""
+        self._packets = self._demux()
+        self._converter: Any = None
+        self._ready: list[Block] = []
+        self._held: Block | None = None
+        self._last: tuple[int, float | None] = (0, None)
+        self._ended = False
+        self._bad_in_a_row = 0
+        self._after_damage = False
+        self._skip_to = 0
+        self._position: int | None = 0
+        self._decoded = 0
+
+    def _demux(self) -> Iterator[Any]:
+        return iter(self._container.demux(self._audio, *self._covers))
+
+    def _probe(self) -> None:
+        """Decode the first frame: it alone knows the real rate and channels (HE-AAC doubles the stated rate)."""
+        frame = None
+        for _ in range(_GIVE_UP_AFTER):
+            frame = next(iter(frames := list(self._decode_next())), None)
+            if frame is not None or self._ended:
+                break
+        if frame is None:
+            self._file.check()
+            raise InputUnreadable(f"nothing in {self._name} could be decoded", operation="decoder.open")
+        channels = frame.layout.nb_channels
+        if not 1 <= channels <= _MAX_CHANNELS or not 1 <= frame.sample_rate <= 1_536_000:
+            raise InputUnreadable(f"{self._name} has an impossible shape", operation="decoder.open")
+        self._spec = AudioSpec(SampleRate(frame.sample_rate), channels)
+        self._layout = frame.layout
+        self._origin: int = frame.pts or 0
+        is_mp4 = "mp4" in self._container.format.name
+        tag = itunes_gapless({**self._container.metadata, **self._audio.metadata}) if is_mp4 else None
+        self._mp4_end = Mp4End(self._spec.sample_rate, self._edit_end_s(), tag) if is_mp4 else None
+        for each in frames:
+            self._take(each)
+
+    def _edit_end_s(self) -> float | None:
+        stream = self._audio
+        return None if stream.duration is None else float(stream.duration * stream.time_base)
+
+    def _duration_s(self) -> float | None:
+        if self._audio.duration is not None:
+            seconds = float(self._audio.duration * self._audio.time_base)
+        elif self._container.duration is not None:
+            seconds = self._container.duration / 1_000_000
+        else:
+            return None
+        return seconds if 0 < seconds < 1e9 else None
+
+    # --- decoding ---------------------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        for frame in self._decode_next():
+            self._take(frame)
+        if self._ended:
+            self._finish()
+
+    def _decode_next(self) -> list[Any]:
+        """The frames of the next packet; sets ``_ended`` behind the last one."""
+        try:
+            packet = next(self._packets)
+        except StopIteration:
+            self._file.check()
+            self._ended = True
+            return []
+        except (av.FFmpegError, OSError) as error:
+            self._file.check()
+            self._count_damage(error)
+            self._packets = self._demux()
+            return []
+        if not self._seen_packet and packet.stream.index == self._audio.index:
+            self._seen_packet = True
+            self._mind_short_vorbis(packet)
+        if packet.stream.index != self._audio.index:
+            if packet.size:
+                info = packet.stream.metadata
+                picture = (bytes(packet), info.get("title") or info.get("comment") or "")
+                self._pictures.setdefault(packet.stream.index, picture)
+            return []
+        try:
+            frames: list[Any] = packet.decode()
+        except EOFError:
+            return []
+        except (av.FFmpegError, ValueError) as error:
+            self._file.check()
+            self._count_damage(error)
+            return []
+        if packet.is_corrupt:
+            self._count_damage(None)
+        elif frames:
+            self._bad_in_a_row = 0
+        return frames
+
+    def _mind_short_vorbis(self, first: Any) -> None:
+        """Take over the trimming where libavformat cannot: an Ogg Vorbis stream of one page.
+
+        There the first packet, which gives no samples, is taken for music, and as much is missing at the end. In
+        longer streams the first packet's time is negative. The last granule position, exact, is the stream's duration.
+        """
+        audio = self._audio
+        if audio.codec_context.name == "vorbis" and "ogg" in self._container.format.name and first.pts == 0:
+            if audio.duration and audio.time_base == Fraction(1, audio.codec_context.sample_rate or 1):
+                self._exact_end = audio.duration
+                audio.codec_context.flags2 |= Flags2.skip_manual
+
+    def _count_damage(self, error: Exception | None) -> None:
+        self._bad_packets += 1
+        self._bad_in_a_row += 1
+        self._after_damage = True
+        if self._bad_in_a_row >= _GIVE_UP_AFTER:
+            raise InputDamaged(
+                f"{self._name} is damaged, and nothing behind the damage can be decoded",
+                operation="decoder.read",
+                packets=self._bad_packets,
+            ) from error
+
+    def _take(self, frame: Any) -> None:
+        """Bring a decoded frame to its place in time and convert it."""
+        if not frame.samples:
+            return
+        if self._position is None:
+            at = self._place_of(frame)
+            self._position = self._decoded = self._skip_to if at is None else at
+        elif self._after_damage:
+            self._fill_gap(frame)
+        self._after_damage = False
+        if self._mp4_end is not None:
+            duration = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else None
+            self._last = (frame.samples, duration)
+        self._decoded += frame.samples
+        for out in self._convert(frame):
+            self._push(self._samples_of(out))
+
+    def _fill_gap(self, frame: Any) -> None:
+        """Put silence where damaged packets were, so that what follows stays at its place in time."""
+        at = self._place_of(frame)
+        gap = 0 if at is None else at - self._decoded
+        if 0 < gap <= _MAX_GAP_S * self._spec.sample_rate:
+            self._gap_frames += gap
+            self._flush_converter()
+            self._push(np.zeros((gap, self._spec.channels), np.float32))
+            self._decoded += gap
+
+    def _place_of(self, frame: Any) -> int | None:
+        if frame.pts is None or frame.time_base is None:
+            return None
+        return round(Fraction(frame.pts - self._origin) * frame.time_base * self._spec.sample_rate)
+
+    def _convert(self, frame: Any) -> list[Any]:
+        if self._converter is None:
+            # Conversion, interleaving and cutting into large blocks, all in C without the GIL.
+            self._converter = av.AudioResampler(
+                format="flt", layout=self._layout, rate=self._spec.sample_rate, frame_size=BATCH
+            )
+        frame.pts = None  # the filter graph must not act on gaps: they are dealt with here
+        try:
+            return list(self._converter.resample(frame))
+        except ValueError:  # the shape changed within the track (chained Ogg): convert to the first part's
+            self._flush_converter()
+            return self._convert(frame)
+
+    def _flush_converter(self) -> None:
+        converter, self._converter = self._converter, None
+        if converter is not None:
+            for out in converter.resample(None):
+                self._push(self._samples_of(out))
+
+    def _samples_of(self, frame: Any) -> Block:
+        channels = self._spec.channels
+        flat = np.frombuffer(frame.planes[0], np.float32, frame.samples * channels)
+        return flat.reshape(frame.samples, channels)
+
+    def _push(self, block: Block) -> None:
+        """Queue a block; the newest one is held back until it is known not to be the last."""
+        if self._position is not None and self._position < self._skip_to:
+            skip = min(len(block), self._skip_to - self._position)
+            self._position += skip
+            block = block[skip:]
+        if not len(block):
+            return
+        if self._position is not None:
+            self._position += len(block)
+        if self._held is not None:
+            self._ready.append(self._held)
+        self._held = block
+
+    def _finish(self) -> None:
+        """Cut what the container says is padding, and note what is missing."""
+        self._flush_converter()
+        held, self._held = self._held, None
+        if held is not None:
+            self._ready.append(held)
+        if self._mp4_end is not None:
+            self._cut(self._decoded - self._mp4_end.frames(self._decoded, *self._last))
+        if self._exact_end is not None:
+            self._cut(self._decoded - self._exact_end)
+        stated = self._duration_s()
+        names = self._container.format.name.split(",")
+        if stated is not None and not _SURE_OF_TOTAL.isdisjoint(names):
+            missing = round(stated * self._spec.sample_rate) - self._decoded
+            self._truncated = max(0, missing)
+
+    def _cut(self, frames: int) -> None:
+        while frames > 0 and self._ready:
+            block = self._ready.pop()
+            if len(block) > frames:
+                self._ready.append(block[: len(block) - frames])
+            frames -= len(block)
+
+    def _empty(self) -> Block:
+        return np.zeros((0, self._spec.channels), np.float32)
+
+
+def make() -> AvDecoder:
+    """The entry point's factory."""
+    return AvDecoder()
+
+
+__all__ = ["BATCH", "AvDecoder", "AvDecoderSession", "make"]
