@@ -110,7 +110,7 @@ def pad(notes: tuple[int, ...], length: float) -> Wave:
             voice = sum(np.sin(2 * np.pi * f * k * t + k * note + cents) / k**2 for k in range(1, 6))
             wave += np.asarray(voice)[:, None] * np.array([left, 1 - left])
     envelope = np.clip(t / 0.9, 0, 1) * np.clip((length + 1.0 - t) / 1.0, 0, 1)
-    return wave * envelope[:, None] * 0.022
+    return np.asarray(wave * envelope[:, None] * 0.022)
 
 
 def kick(velocity: float) -> Wave:
@@ -123,7 +123,7 @@ def brush(noise: np.random.Generator, velocity: float, length: float) -> Wave:
     """A brush on the snare: noise whose highs are kept by a difference, and that swells before it fades."""
     t = seconds(length)
     hiss = np.diff(noise.standard_normal(t.size + 1))
-    return hiss * np.clip(t / (0.15 * length), 0, 1) * np.exp(-t * 5 / length) * velocity * 0.05
+    return np.asarray(hiss * np.clip(t / (0.15 * length), 0, 1) * np.exp(-t * 5 / length) * velocity * 0.05
 
 
 def room(dry: Wave, noise: np.random.Generator) -> Wave:
@@ -194,7 +194,7 @@ def compose() -> npt.NDArray[np.float32]:
     mix = dry + 0.2 * room(dry, np.random.default_rng(SEED + 1))
     fade = np.clip((frames - np.arange(frames)) / (1.5 * RATE), 0, 1)
     mix *= fade[:, None]
-    return (mix / np.max(np.abs(mix)) * 10 ** (-1.5 / 20)).astype(np.float32)
+    return np.asarray(mix / np.max(np.abs(mix)) * 10 ** (-1.5 / 20), dtype=np.float32)
 
 
 def main(path: Path) -> None:
