@@ -123,7 +123,7 @@ def brush(noise: np.random.Generator, velocity: float, length: float) -> Wave:
     """A brush on the snare: noise whose highs are kept by a difference, and that swells before it fades."""
     t = seconds(length)
     hiss = np.diff(noise.standard_normal(t.size + 1))
-    return np.asarray(hiss * np.clip(t / (0.15 * length), 0, 1) * np.exp(-t * 5 / length) * velocity * 0.05
+    return hiss * np.clip(t / (0.15 * length), 0, 1) * np.exp(-t * 5 / length) * velocity * 0.05
 
 
 def room(dry: Wave, noise: np.random.Generator) -> Wave:
@@ -136,7 +136,7 @@ def room(dry: Wave, noise: np.random.Generator) -> Wave:
         spectrum = np.fft.rfft(response, size)
         spectrum /= 1 + (np.fft.rfftfreq(size, 1 / RATE) / 2600) ** 2
         wet[:, channel] = np.fft.irfft(np.fft.rfft(dry[:, channel], size) * spectrum, size)[: dry.shape[0]]
-    return wet / np.max(np.abs(wet)) * np.max(np.abs(dry))
+    return np.asarray(wet / np.max(np.abs(wet)) * np.max(np.abs(dry)))
 
 
 def performance() -> Iterator[tuple[float, float, Wave]]:
