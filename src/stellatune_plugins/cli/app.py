@@ -51,17 +51,18 @@ def run(tokens: Sequence[str]) -> int:
     before_dashes = tokens[: tokens.index("--")] if "--" in tokens else tokens
     as_json, debug = "--json" in before_dashes, "--debug" in before_dashes
     try:
-        result = make_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
-    except CycloptsError as error:
-        failures.show(_usage(error), as_json=as_json)
-        return EXIT_USAGE
+        try:
+            result = make_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+            sys.stdout.flush()
+        except CycloptsError as error:
+            raise _usage(error) from error
     except KeyboardInterrupt:
         failures.show(Interrupted("stopped"), as_json=as_json)
         return EXIT_FAILED
     except BrokenPipeError:
         raise
     except StellatuneError as error:
-        if debug:
+        if debug and not isinstance(error, UsageError):
             traceback.print_exc()
         failures.show(error, as_json=as_json)
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 # Control characters could drive the terminal; bidirectional and zero-width marks could make a line read as another.
@@ -40,11 +41,20 @@ def duration(seconds: float) -> str:
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, right: frozenset[int] = frozenset()) -> str:
     """Columns aligned by spaces, the same on a terminal and in a pipe; ``right`` names the right-aligned ones."""
     lines = [tuple(head), *(tuple(printable(cell) for cell in row) for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    widths = [max(_width(line[i]) for line in lines) for i in range(len(head))]
     return "\n".join(
-        "  ".join(
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
+        "  ".join(_padded(line[i], widths[i], i in right) for i in range(len(head))).rstrip() for line in lines
     )
+
+
+def _width(text: str) -> int:
+    """Columns on a terminal: East Asian wide letters take two, combining marks none."""
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        for letter in text
+    )
+
+
+def _padded(text: str, width: int, to_right: bool) -> str:
+    space = " " * (width - _width(text))
+    return space + text if to_right else text + space
