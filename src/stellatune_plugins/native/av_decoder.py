@@ -187,7 +187,9 @@ class AvDecoderSession(Unconfigured):
             self._audio = self._container.streams.best("audio")
         except (av.FFmpegError, OSError, ValueError) as error:
             self._file.check()
-            raise InputUnreadable(f"{self._name} is no audio that can be read: {error}", operation="decoder.open") from error
+            raise InputUnreadable(
+                f"{self._name} is no audio that can be read: {error}", operation="decoder.open"
+            ) from error
         if self._audio is None or self._audio.codec_context is None:
             raise InputUnreadable(f"{self._name} has no audio track that can be decoded", operation="decoder.open")
         self._covers = [s for s in self._container.streams.video if s.disposition & type(s.disposition).attached_pic]

@@ -57,9 +57,7 @@ def tags_of(raw: Mapping[str, str]) -> tuple[AudioTags, tuple[tuple[str, Metadat
         year=int(year[0]) if year else None,
         comment=low.get("comment") or low.get("description"),
     )
-    extras = tuple(
-        (key, value) for key, value in low.items() if key not in _TAKEN and not _STALE.fullmatch(key)
-    )
+    extras = tuple((key, value) for key, value in low.items() if key not in _TAKEN and not _STALE.fullmatch(key))
     return tags, extras[:MAX_EXTRAS]
 
 

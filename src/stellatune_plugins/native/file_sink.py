@@ -172,7 +172,9 @@ class FileSinkSession(Unconfigured):
         if writer is None:
             raise OutputFailed("no output is open", operation="output.write")
         if block.ndim != 2 or block.shape[1] != self._channels:
-            raise OutputFailed(f"a block of shape {block.shape} is not {self._channels} channels", operation="output.write")
+            raise OutputFailed(
+                f"a block of shape {block.shape} is not {self._channels} channels", operation="output.write"
+            )
         with self._undone_on_error():
             if self._quantizer is not None:
                 writer.write(self._quantizer(block))

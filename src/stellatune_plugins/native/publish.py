@@ -126,5 +126,3 @@ class PartFile:
                 os.fsync(fd)
             finally:
                 os.close(fd)
-
-

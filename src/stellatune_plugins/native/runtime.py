@@ -160,9 +160,7 @@ class NativeRuntime:
             first = self._records[key]
             if first.entry != record.entry:  # the same distribution on two paths is no conflict
                 detail = f"{first.entry} already serves {entry.name}"
-                self._broken.append(
-                    msgspec.structs.replace(record, status=NativeStatus.FAILED, detail=detail)
-                )
+                self._broken.append(msgspec.structs.replace(record, status=NativeStatus.FAILED, detail=detail))
             return
         self._entries[key] = entry
         self._records[key] = record

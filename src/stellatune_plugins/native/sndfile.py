@@ -12,7 +12,13 @@ from stellatune_plugins.model import AudioSpec
 
 _SLICE: Final = 8192
 """Frames a call: libvorbis takes its analysis buffer from the stack."""
-_VORBIS_ORDER: Final = {3: (0, 2, 1), 5: (0, 2, 1, 3, 4), 6: (0, 2, 1, 4, 5, 3), 7: (0, 2, 1, 5, 6, 4, 3), 8: (0, 2, 1, 6, 7, 4, 5, 3)}
+_VORBIS_ORDER: Final = {
+    3: (0, 2, 1),
+    5: (0, 2, 1, 3, 4),
+    6: (0, 2, 1, 4, 5, 3),
+    7: (0, 2, 1, 5, 6, 4, 3),
+    8: (0, 2, 1, 6, 7, 4, 5, 3),
+}
 """Where each Vorbis channel comes from in WAV's order: Vorbis I specification, section 4.3.9."""
 
 

@@ -132,5 +132,3 @@ def _flac_picture(picture: Picture, *, front: bool) -> Any:
     block.desc = picture.description
     block.data = picture.data
     return block
-
-

@@ -49,7 +49,9 @@ class WavWriter:
         elif is_float:
             form += struct.pack("<H", 0)
         self._fact_at = 0
-        head = b"RIFF\0\0\0\0WAVE" + struct.pack("<4sI28x", b"JUNK", 28) + struct.pack("<4sI", b"fmt ", len(form)) + form
+        head = (
+            b"RIFF\0\0\0\0WAVE" + struct.pack("<4sI28x", b"JUNK", 28) + struct.pack("<4sI", b"fmt ", len(form)) + form
+        )
         if code == _FLOAT or wide:
             self._fact_at = len(head) + 8
             head += struct.pack("<4sII", b"fact", 4, 0)

@@ -1,1 +1,26 @@
-"""The audio pipeline."""
+"""The audio pipeline: source, decoder, resampler, chain, sink."""
+
+from stellatune_plugins.session.inputs import RankedDecoders, open_input
+from stellatune_plugins.session.render import Progress, Tap, render
+from stellatune_plugins.session.report import Levels, RenderFailure, RenderJob, RenderOptions, RenderReport
+from stellatune_plugins.session.runtime import RenderRuntime, RuntimeSpec, build
+from stellatune_plugins.session.stages import Chain, ChainFactory, IdentityChain
+
+__all__ = [
+    "Chain",
+    "ChainFactory",
+    "IdentityChain",
+    "Levels",
+    "Progress",
+    "RankedDecoders",
+    "RenderFailure",
+    "RenderJob",
+    "RenderOptions",
+    "RenderReport",
+    "RenderRuntime",
+    "RuntimeSpec",
+    "Tap",
+    "build",
+    "open_input",
+    "render",
+]

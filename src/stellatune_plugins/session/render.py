@@ -1,0 +1,279 @@
+"""Offline rendering: decode, resample where asked, chain, write. Frame-exact, and whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+
+from stellatune_plugins.contract.capabilities import (
+    AcceptsMetadata,
+    CountsClipping,
+    CountsDamage,
+    Decoder,
+    DecoderSession,
+    OutputSink,
+    OutputSinkSession,
+)
+from stellatune_plugins.errors import Interrupted, OutputFailed, UsageError
+from stellatune_plugins.model import AudioSpec, Block, Frames, SampleRate
+from stellatune_plugins.session.inputs import music_of, open_input
+from stellatune_plugins.session.meters import Meter
+from stellatune_plugins.session.report import Levels, RenderJob, RenderOptions, RenderReport
+from stellatune_plugins.session.resample import Resampler
+from stellatune_plugins.session.stages import Chain, ChainFactory
+from stellatune_plugins.session.tail import Delivery, Tail
+from stellatune_plugins.session.threads import Ahead, Behind, Inline, Reader, Writer
+
+Progress = Callable[[int, int | None], object]
+"""Called with the frames that are done and the frames there are, as far as that is known."""
+
+
+class Tap(Protocol):
+    """Listens to a render, such as for a picture. Called from the render's threads; must not keep a block."""
+
+    def before(self, block: Block, spec: AudioSpec) -> None:
+        """What goes into the chain."""
+        ...
+
+    def after(self, block: Block, spec: AudioSpec) -> None:
+        """What is written."""
+        ...
+
+
+def render(
+    job: RenderJob,
+    options: RenderOptions | None = None,
+    *,
+    decoder: Decoder,
+    chain_factory: ChainFactory,
+    sink: OutputSink,
+    on_progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    tap: Tap | None = None,
+) -> RenderReport:
+    """Make one file out of another.
+
+    Without a tail the output has exactly the input's frames (or their resampled count), in place: the chain's latency
+    is compensated. With one, its frames follow.
+
+    Args:
+        job: from where to where.
+        options: how.
+        decoder: opens the input; :class:`~stellatune_plugins.session.inputs.RankedDecoders` chooses among several.
+        chain_factory: makes the chain for the stream's shape.
+        sink: writes the output.
+        on_progress: called in the caller's thread, once a batch.
+        cancelled: asked once a batch.
+        tap: listens.
+
+    Raises:
+        InputUnreadable: the input is missing or no audio.
+        InputDamaged: decoding had to be given up.
+        OutputExists: the output is there already.
+        OutputFailed: the output could not be written.
+        UsageError: the options do not fit each other.
+        Interrupted: ``cancelled`` said so.
+
+    Whatever is raised, :class:`KeyboardInterrupt` included, no half file is left.
+    """
+    options = options or RenderOptions()
+    started = time.perf_counter()
+    with contextlib.ExitStack() as cleanup:
+        source = open_input(job.input, decoder)
+        cleanup.callback(source.close)
+        output = sink.create()
+        cleanup.callback(output.close)
+        run = _Run(job, options, source, output, chain_factory, cleanup)
+        report = run.go(on_progress, cancelled, tap)
+        output.flush()
+        return run.settled(report, time.perf_counter() - started)
+
+
+def target_json(job: RenderJob, options: RenderOptions) -> str:
+    """The file sink's target for a job."""
+    target = {
+        "path": job.output,
+        "format": options.format,
+        "bits": options.bits,
+        "dither": options.dither,
+        "seed": options.dither_seed,
+        "overwrite": options.overwrite,
+        "compression": options.compression,
+        "quality": options.quality,
+    }
+    return json.dumps({key: value for key, value in target.items() if value is not None})
+
+
+class _Run:
+    """One render's parts, bound together before the first frame."""
+
+    def __init__(
+        self,
+        job: RenderJob,
+        options: RenderOptions,
+        source: DecoderSession,
+        output: OutputSinkSession,
+        chain_factory: ChainFactory,
+        cleanup: contextlib.ExitStack,
+    ) -> None:
+        _refuse_same_file(job)
+        self._job, self._options = job, options
+        self._source, self._output = source, output
+        self._warnings: list[str] = []
+        info = source.info()
+        self._input_spec = info.spec
+        self._duration_ms = info.duration_ms
+        target = target_json(job, options)
+        rate = self._choose_rate(target)
+        spec = AudioSpec(rate, info.spec.channels)
+        self._chain: Chain = chain_factory(spec)
+        cleanup.callback(self._chain.close)
+        self._resampler = None
+        if rate != info.spec.sample_rate:
+            self._resampler = Resampler(info.spec, rate, options.resample_quality)
+        self._spec = spec
+        output.open(target, self._chain.output_spec)
+        self._metadata = source.metadata()
+        if options.keep_tags and isinstance(output, AcceptsMetadata):
+            output.set_metadata(self._metadata)
+        self._before = Meter(self._input_spec, loudness=options.loudness, true_peak=False)
+        self._after = Meter(self._chain.output_spec, loudness=options.loudness, true_peak=options.true_peak)
+        self._frames_in = 0
+
+    def go(
+        self, on_progress: Progress | None, cancelled: Callable[[], bool] | None, tap: Tap | None
+    ) -> tuple[Frames, Frames]:
+        """Move every frame. Gives the chain's latency and the frames of tail."""
+        chain, options = self._chain, self._options
+        total = None if self._duration_ms is None else self._duration_ms * self._spec.sample_rate // 1000
+        delivery = Delivery(chain, options.batch)
+
+        def write(block: Block) -> None:
+            self._after.add(block)
+            if tap is not None:
+                tap.after(block, chain.output_spec)
+            _write_all(self._output, block)
+
+        reader: Reader[Block]
+        writer: Writer[Block]
+        if options.threaded:
+            reader, writer = Ahead(self._blocks(tap), "stellatune-decode"), Behind(write, "stellatune-write")
+        else:
+            reader, writer = Inline(self._blocks(tap)), Inline(take=write)
+        with writer, reader:
+            done = 0
+            for block in reader:
+                if cancelled is not None and cancelled():
+                    raise Interrupted("the render was stopped", operation="render")
+                for out in delivery.process(block):
+                    writer.put(out)
+                done += len(block)
+                if on_progress is not None:
+                    on_progress(done, None if total is None else max(total, done))
+            tail = Tail(chain, delivery, self._tail_frames(), limit=self._tail_limit())
+            for out in tail.blocks():
+                if cancelled is not None and cancelled():
+                    raise Interrupted("the render was stopped", operation="render")
+                writer.put(out)
+            if on_progress is not None:
+                on_progress(done, done)
+            writer.finish()
+        self._frames_out = delivery.delivered
+        return delivery.latency, Frames(delivery.delivered - done)
+
+    def settled(self, moved: tuple[Frames, Frames], seconds: float) -> RenderReport:
+        """The report, once the file has its name."""
+        latency, tail = moved
+        audio_seconds = self._frames_in / self._input_spec.sample_rate
+        if isinstance(self._source, CountsDamage):
+            self._warnings += (f"the input is damaged: {what}" for what in self._source.damage())
+        self._warnings += getattr(self._output, "warnings", ())
+        clipped = self._output.clipped() if isinstance(self._output, CountsClipping) else 0
+        if clipped:
+            self._warnings.append(
+                f"{clipped} samples were beyond full scale and were cut; a limiter would prevent that"
+            )
+        return RenderReport(
+            input=self._job.input,
+            output=self._job.output,
+            input_spec=self._input_spec,
+            output_spec=self._chain.output_spec,
+            input_codec=self._metadata.format.codec,
+            frames_in=Frames(self._frames_in),
+            frames_out=self._frames_out,
+            audio_seconds=audio_seconds,
+            wall_seconds=seconds,
+            times_real_time=audio_seconds / seconds if seconds > 0 else 0.0,
+            latency=latency,
+            tail=tail,
+            before=self._before.levels() if self._frames_in else Levels(),
+            after=self._after.levels() if self._frames_out else Levels(),
+            clipped_samples=clipped,
+            stages=self._chain.reports(),
+            warnings=tuple(self._warnings),
+        )
+
+    def _choose_rate(self, target: str) -> SampleRate:
+        """The rate that was asked for, else the input's, else what the format can hold instead."""
+        asked = self._options.rate
+        if asked is not None and not 1000 <= asked <= 1_536_000:
+            raise UsageError(f"{asked} Hz is no sample rate to render at", operation="render")
+        desired = AudioSpec(SampleRate(asked or self._input_spec.sample_rate), self._input_spec.channels)
+        agreed = self._output.negotiate_spec(target, desired).spec.sample_rate
+        if agreed != desired.sample_rate:
+            if asked is not None:
+                raise UsageError(
+                    f"the output's format cannot hold {asked} Hz",
+                    operation="render",
+                    hint=f"{agreed} Hz is the nearest that it can",
+                )
+            self._warnings.append(f"resampled to {agreed} Hz: the format cannot hold {desired.sample_rate} Hz")
+        return agreed
+
+    def _blocks(self, tap: Tap | None) -> Iterator[Block]:
+        """Decoded music in the session's rate, measured on the way."""
+        for block in music_of(self._source, Frames(self._options.batch)):
+            self._before.add(block)
+            self._frames_in += len(block)
+            ready = block if self._resampler is None else self._resampler.process(block)
+            if len(ready):
+                if tap is not None:
+                    tap.before(ready, self._spec)
+                yield ready
+        if self._resampler is not None:
+            rest = self._resampler.finish()
+            if len(rest):
+                if tap is not None:
+                    tap.before(rest, self._spec)
+                yield rest
+
+    def _tail_frames(self) -> Frames | None:
+        """What is to follow the input's end: as the chain says, or nothing."""
+        return self._chain.tail() if self._options.tail else Frames(0)
+
+    def _tail_limit(self) -> Frames:
+        return Frames(round(self._options.tail_limit_s * self._spec.sample_rate))
+
+
+def _write_all(output: OutputSinkSession, block: Block) -> None:
+    """Write until every frame was accepted.
+
+    Raises:
+        OutputFailed: the sink accepts nothing any more, or lies about what it accepted.
+    """
+    while len(block):
+        accepted = output.write(block)
+        if not 0 < accepted <= len(block):
+            raise OutputFailed(f"the sink accepted {accepted} of {len(block)} frames", operation="output.write")
+        block = block[accepted:]
+
+
+def _refuse_same_file(job: RenderJob) -> None:
+    with contextlib.suppress(OSError):
+        if Path(job.output).samefile(job.input):
+            raise UsageError(f"{job.output} is the input itself", operation="render")
