@@ -35,6 +35,15 @@ class PackageUpgraded(Event, frozen=True, kw_only=True):
     seconds: float
 
 
+class PackageRolledBack(Event, frozen=True, kw_only=True):
+    """The version kept from before an upgrade took its place again."""
+
+    name: ClassVar[str] = "package.rolled_back"
+    from_version: str
+    to_version: str
+    seconds: float
+
+
 class PackageUninstalled(Event, frozen=True, kw_only=True):
     """A package was removed, or (``deferred``) marked for removal."""
 

@@ -1,1 +1,82 @@
 """Packages: manifest, sources, install store, receipts, permissions."""
+
+from stellatune_plugins.package.caps import DEFAULT_CAPS, Caps
+from stellatune_plugins.package.folder_source import FolderSource
+from stellatune_plugins.package.installed import FileProblem, InstalledPlugin, VerifyProblem
+from stellatune_plugins.package.manifest import (
+    AbilitySpec,
+    ComponentSpec,
+    DecoderRules,
+    FileAccess,
+    FilePermission,
+    HostPermission,
+    Manifest,
+    Permissions,
+    RawManifest,
+    SidecarRestart,
+    SidecarScope,
+    SidecarSpec,
+    SidecarStart,
+    TransportKind,
+    TransportOption,
+)
+from stellatune_plugins.package.manifest_reader import (
+    is_plugin_id,
+    parse_manifest,
+    read_raw_manifest,
+    validate_manifest,
+)
+from stellatune_plugins.package.opening import open_source
+from stellatune_plugins.package.pending import PackageState, PendingRemoval, PendingUninstall
+from stellatune_plugins.package.receipt import FileRecord, Receipt
+from stellatune_plugins.package.shelf import DamagedPackage, StoreScan
+from stellatune_plugins.package.sources import Entry, PackageSource
+from stellatune_plugins.package.staging import Progress, ProgressHook
+from stellatune_plugins.package.store import InstallStore, PackageInfo, Validator
+from stellatune_plugins.package.versions import compare_versions
+from stellatune_plugins.package.zip_source import ZipSource
+
+__all__ = [
+    "DEFAULT_CAPS",
+    "AbilitySpec",
+    "Caps",
+    "ComponentSpec",
+    "DamagedPackage",
+    "DecoderRules",
+    "Entry",
+    "FileAccess",
+    "FilePermission",
+    "FileProblem",
+    "FileRecord",
+    "FolderSource",
+    "HostPermission",
+    "InstallStore",
+    "InstalledPlugin",
+    "Manifest",
+    "PackageInfo",
+    "PackageSource",
+    "PackageState",
+    "PendingRemoval",
+    "PendingUninstall",
+    "Permissions",
+    "Progress",
+    "ProgressHook",
+    "RawManifest",
+    "Receipt",
+    "SidecarRestart",
+    "SidecarScope",
+    "SidecarSpec",
+    "SidecarStart",
+    "StoreScan",
+    "TransportKind",
+    "TransportOption",
+    "Validator",
+    "VerifyProblem",
+    "ZipSource",
+    "compare_versions",
+    "is_plugin_id",
+    "open_source",
+    "parse_manifest",
+    "read_raw_manifest",
+    "validate_manifest",
+]
