@@ -23,6 +23,19 @@ def part_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
+def remove_stale_part(target: Path) -> None:
+    """Remove what a killed process left of a target; a part that somebody is writing stays."""
+    path = part_of(target)
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(path.lstat(), os.fstat(fd)):
+                path.unlink()
+        finally:
+            os.close(fd)
+
+
 class PartFile:
     """An unfinished output file, locked against other writers of the same target.
 

@@ -1,15 +1,33 @@
 """The audio pipeline: source, decoder, resampler, chain, sink."""
 
+from stellatune_plugins.session.batch import (
+    BatchEvent,
+    JobEvent,
+    JobFailed,
+    JobFinished,
+    JobProgress,
+    JobStarted,
+    run_batch,
+    run_job,
+)
 from stellatune_plugins.session.inputs import RankedDecoders, open_input
+from stellatune_plugins.session.plan import BatchPlan, plan_batch
 from stellatune_plugins.session.render import Progress, Tap, render
 from stellatune_plugins.session.report import Levels, RenderFailure, RenderJob, RenderOptions, RenderReport
 from stellatune_plugins.session.runtime import RenderRuntime, RuntimeSpec, build
 from stellatune_plugins.session.stages import Chain, ChainFactory, IdentityChain
 
 __all__ = [
+    "BatchEvent",
+    "BatchPlan",
     "Chain",
     "ChainFactory",
     "IdentityChain",
+    "JobEvent",
+    "JobFailed",
+    "JobFinished",
+    "JobProgress",
+    "JobStarted",
     "Levels",
     "Progress",
     "RankedDecoders",
@@ -22,5 +40,8 @@ __all__ = [
     "Tap",
     "build",
     "open_input",
+    "plan_batch",
     "render",
+    "run_batch",
+    "run_job",
 ]

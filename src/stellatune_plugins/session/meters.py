@@ -85,8 +85,10 @@ _PHASE_1: Final = (
     0.7797851562500, -0.2003173828125, 0.1015625000000, -0.0582275390625, 0.0330810546875, -0.0189208984375,
 )  # fmt: skip
 _TAPS: Final = 12
-_ROW: Final = 32
-"""Outputs a row. The filter is one matrix product with a banded matrix, since that is what BLAS is fast at."""
+_ROW: Final = 16
+"""Frames a row. The filter is a product with a banded matrix, since that is what BLAS is fast at."""
+_GROUP: Final = 32
+"""Rows a product: small enough that BLAS does not wake its other threads, which would spin on the other cores."""
 
 
 def _band() -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -111,14 +113,15 @@ class TruePeak:
         """Take the next frames."""
         if not len(block):
             return
-        rows = -(-len(block) // _ROW)
-        joined = np.zeros((rows * _ROW + _TAPS - 1, block.shape[1]), np.float32)
+        groups = -(-len(block) // (_ROW * _GROUP))
+        joined = np.zeros((groups * _GROUP * _ROW + _TAPS - 1, block.shape[1]), np.float32)
         joined[: _TAPS - 1] = self._past
         joined[_TAPS - 1 : _TAPS - 1 + len(block)] = block
         self._past = joined[len(block) : len(block) + _TAPS - 1].copy()
+        shape, strides = (groups, _GROUP, _ROW + _TAPS - 1), (4 * _ROW * _GROUP, 4 * _ROW, 4)
         for channel in range(block.shape[1]):
             line = np.ascontiguousarray(joined[:, channel])
-            windows = np.lib.stride_tricks.as_strided(line, (rows, _ROW + _TAPS - 1), (4 * _ROW, 4), writeable=False)
+            windows = np.lib.stride_tricks.as_strided(line, shape, strides, writeable=False)
             points = np.ascontiguousarray(windows) @ _BAND
             self._highest = max(self._highest, float(points.max()), -float(points.min()))
 

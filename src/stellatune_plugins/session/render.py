@@ -153,38 +153,41 @@ class _Run:
         total = None if self._duration_ms is None else self._duration_ms * self._spec.sample_rate // 1000
         delivery = Delivery(chain, options.batch)
 
-        def write(block: Block) -> None:
+        def measure(block: Block) -> None:
             self._after.add(block)
             if tap is not None:
                 tap.after(block, chain.output_spec)
+
+        def write(block: Block) -> None:
             _write_all(self._output, block)
 
-        reader: Reader[Block]
-        writer: Writer[Block]
-        if options.threaded:
-            reader, writer = Ahead(self._blocks(tap), "stellatune-decode"), Behind(write, "stellatune-write")
-        else:
-            reader, writer = Inline(self._blocks(tap)), Inline(take=write)
-        with writer, reader:
-            done = 0
-            for block in reader:
-                if cancelled is not None and cancelled():
-                    raise Interrupted("the render was stopped", operation="render")
-                for out in delivery.process(block):
-                    writer.put(out)
-                done += len(block)
-                if on_progress is not None:
-                    on_progress(done, None if total is None else max(total, done))
-            tail = Tail(chain, delivery, self._tail_frames(), limit=self._tail_limit())
-            for out in tail.blocks():
-                if cancelled is not None and cancelled():
-                    raise Interrupted("the render was stopped", operation="render")
+        with self._writer(write, "write") as writer, self._writer(measure, "measure") as meter:
+            with self._reader(self._blocks(tap)) as reader:
+                done = 0
+                for block in reader:
+                    _stop_if(cancelled)
+                    for out in delivery.process(block):
+                        writer.put(out)
+                        meter.put(out)
+                    done += len(block)
+                    if on_progress is not None:
+                        on_progress(done, None if total is None else max(total, done))
+            for out in Tail(chain, delivery, self._tail_frames(), limit=self._tail_limit()).blocks():
+                _stop_if(cancelled)
                 writer.put(out)
+                meter.put(out)
             if on_progress is not None:
                 on_progress(done, done)
+            meter.finish()
             writer.finish()
         self._frames_out = delivery.delivered
         return delivery.latency, Frames(delivery.delivered - done)
+
+    def _reader(self, blocks: Iterator[Block]) -> Reader[Block]:
+        return Ahead(blocks, "stellatune-decode") if self._options.threaded else Inline(blocks)
+
+    def _writer(self, take: Callable[[Block], None], name: str) -> Writer[Block]:
+        return Behind(take, f"stellatune-{name}") if self._options.threaded else Inline(take=take)
 
     def settled(self, moved: tuple[Frames, Frames], seconds: float) -> RenderReport:
         """The report, once the file has its name."""
@@ -271,6 +274,11 @@ def _write_all(output: OutputSinkSession, block: Block) -> None:
         if not 0 < accepted <= len(block):
             raise OutputFailed(f"the sink accepted {accepted} of {len(block)} frames", operation="output.write")
         block = block[accepted:]
+
+
+def _stop_if(cancelled: Callable[[], bool] | None) -> None:
+    if cancelled is not None and cancelled():
+        raise Interrupted("the render was stopped", operation="render")
 
 
 def _refuse_same_file(job: RenderJob) -> None:

@@ -1,4 +1,4 @@
-"""What is asked of a render, and what it says afterwards: plain data, so that it crosses processes and prints as JSON."""
+"""What is asked of a render, and what it says afterwards: plain data, which crosses processes and prints as JSON."""
 
 from __future__ import annotations
 
@@ -14,10 +14,17 @@ ResampleQuality = Literal["HQ", "VHQ"]
 
 
 class RenderJob(msgspec.Struct, frozen=True):
-    """One file to make out of another one."""
+    """One file to make out of another one.
+
+    Args:
+        input: path of the input.
+        output: path of the output.
+        plot: path of a PNG that shows what changed.
+    """
 
     input: str
     output: str
+    plot: str | None = None
 
 
 class RenderOptions(msgspec.Struct, frozen=True, kw_only=True):

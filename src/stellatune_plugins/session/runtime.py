@@ -54,11 +54,9 @@ def build(spec: RuntimeSpec) -> RenderRuntime:
     Raises:
         UsageError: the factory's path leads nowhere.
     """
-    module_name, colon, name = spec.factory.partition(":")
+    module_name, _, name = spec.factory.partition(":")
     try:
-        if not colon:
-            raise ValueError("a factory is written package.module:function")
         factory = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UsageError(f"no runtime factory at {spec.factory!r}: {error}", operation="runtime.build") from error
     return cast("Callable[..., RenderRuntime]", factory)(**spec.arguments)

@@ -1,0 +1,119 @@
+"""From what a user names to the jobs of a batch."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from stellatune_plugins.errors import InputUnreadable, UsageError
+from stellatune_plugins.session.report import RenderJob, RenderOptions
+from stellatune_plugins.session.runtime import RuntimeSpec
+
+DEFAULT_FORMAT: Final = "flac"
+"""Of files in an output folder, where no format was asked for."""
+MAX_JOBS: Final = 100_000
+
+
+class BatchPlan(msgspec.Struct, frozen=True):
+    """Everything that worker processes need to know."""
+
+    jobs: tuple[RenderJob, ...]
+    options: RenderOptions = RenderOptions()
+    runtime: RuntimeSpec = RuntimeSpec()
+
+
+def plan_batch(
+    inputs: Sequence[str | Path],
+    output: str | Path,
+    *,
+    extensions: Collection[str],
+    options: RenderOptions | None = None,
+    runtime: RuntimeSpec | None = None,
+) -> BatchPlan:
+    """Map inputs to outputs.
+
+    One file goes to ``output`` itself, unless that is a folder. Several inputs, or a folder, go into the folder
+    ``output``: a folder's files keep their places below it, under the folder's own name where there are several inputs.
+
+    Args:
+        inputs: files and folders.
+        output: a file, or a folder, which need not exist yet; a name that ends in ``/`` is a folder's.
+        extensions: what is audio in a folder, lower case without dots.
+        options: how to render.
+        runtime: how workers make what they need.
+
+    Raises:
+        InputUnreadable: an input is not there, or a folder has no audio.
+        UsageError: two inputs would go to one output, or an output is one of the inputs.
+    """
+    options = options or RenderOptions()
+    paths = [Path(given) for given in inputs]
+    if not paths:
+        raise UsageError("there is nothing to render", operation="render.plan")
+    for path in paths:
+        if not path.exists():
+            raise InputUnreadable(f"{path} is not there", operation="render.plan")
+    out = Path(output)
+    into_folder = len(paths) > 1 or paths[0].is_dir() or out.is_dir() or str(output).endswith(os.sep)
+    if into_folder and out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; several inputs need a folder", operation="render.plan")
+    if into_folder:
+        suffix = "." + (options.format or DEFAULT_FORMAT)
+        pairs = [
+            (source, (out / place).with_name(place.stem + suffix))
+            for path in paths
+            for source, place in _places(path, extensions, out, several=len(paths) > 1)
+        ]
+    else:
+        pairs = [(paths[0], out)]
+    _refuse_collisions(pairs)
+    jobs = tuple(RenderJob(str(source), str(target)) for source, target in pairs)
+    return BatchPlan(jobs, options, runtime or RuntimeSpec())
+
+
+def audio_files(folder: Path, extensions: Collection[str], *, leave_out: Path | None = None) -> Iterator[Path]:
+    """A folder's audio files, those of its subfolders included, in order; hidden ones and ``leave_out`` are not."""
+    skipped = leave_out.resolve() if leave_out is not None else None
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(d for d in folders if not d.startswith(".") and (Path(root) / d).resolve() != skipped)
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix[1:].lower() in extensions:
+                yield Path(root) / name
+
+
+def _places(path: Path, extensions: Collection[str], out: Path, *, several: bool) -> list[tuple[Path, Path]]:
+    """Each file of an input, and its place below the output folder."""
+    if not path.is_dir():
+        return [(path, Path(path.name))]
+    base = Path(path.resolve().name) if several else Path()
+    found = [(file, base / file.relative_to(path)) for file in audio_files(path, extensions, leave_out=out)]
+    if not found:
+        raise InputUnreadable(f"{path} has no audio files", operation="render.plan")
+    if len(found) > MAX_JOBS:
+        raise UsageError(f"{path} has more than {MAX_JOBS} audio files", operation="render.plan")
+    return found
+
+
+def _refuse_collisions(pairs: Sequence[tuple[Path, Path]]) -> None:
+    """Names that some file systems take for one count as one."""
+    inputs = {_folded(source) for source, _ in pairs}
+    taken: dict[str, Path] = {}
+    problems = []
+    for source, target in pairs:
+        name = _folded(target)
+        if name in inputs:
+            problems.append(f"{target} is an input itself")
+        elif name in taken and taken[name] != source:
+            problems.append(f"{taken[name]} and {source} would both go to {target}")
+        taken.setdefault(name, source)
+    if problems:
+        raise UsageError("; ".join(problems[:10]), operation="render.plan", problems=problems)
+
+
+def _folded(path: Path) -> str:
+    return unicodedata.normalize("NFC", str(path.resolve())).casefold()
