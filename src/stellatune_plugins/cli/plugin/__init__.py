@@ -1,0 +1,1 @@
+"""``stellatune plugin``: one file a command."""
