@@ -30,14 +30,17 @@ LATENCY_EXPORT: Final = "st_hot_latency"
 TAIL_EXPORT: Final = "st_hot_tail"
 """Optional: ``(ctx) -> frames``, -1 for a tail without end."""
 
+Signature = tuple[tuple[str, ...], tuple[str, ...]]
+"""Parameters and results, each type by its wasm name."""
+
 I32: Final = "i32"
-INIT_SIGNATURE: Final = ((I32, I32), (I32,))
-PROCESS_SIGNATURE: Final = ((I32, I32, I32, I32), (I32,))
-RESET_SIGNATURE: Final = ((I32, I32), (I32,))
-DROP_SIGNATURE: Final = ((I32,), ())
-CONFIG_SIGNATURE: Final = ((I32, I32, I32), (I32,))
-LATENCY_SIGNATURE: Final = ((I32,), (I32,))
-TAIL_SIGNATURE: Final = ((I32,), (I32,))
+INIT_SIGNATURE: Final[Signature] = ((I32, I32), (I32,))
+PROCESS_SIGNATURE: Final[Signature] = ((I32, I32, I32, I32), (I32,))
+RESET_SIGNATURE: Final[Signature] = ((I32, I32), (I32,))
+DROP_SIGNATURE: Final[Signature] = ((I32,), ())
+CONFIG_SIGNATURE: Final[Signature] = ((I32, I32, I32), (I32,))
+LATENCY_SIGNATURE: Final[Signature] = ((I32,), (I32,))
+TAIL_SIGNATURE: Final[Signature] = ((I32,), (I32,))
 
 TOLERATED_IMPORT_MODULE: Final = "wasi_snapshot_preview1"
 """Language runtimes pull it in; every function of it answers with a refusal."""

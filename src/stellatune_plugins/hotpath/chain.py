@@ -22,6 +22,7 @@ from stellatune_plugins.errors import (
     GuestTrap,
     StageFailed,
     StellatuneError,
+    StoreMisuse,
     ValueInvalid,
 )
 from stellatune_plugins.hotpath import layout
@@ -140,6 +141,7 @@ class FusedChain:
             for shape, where in zip(shapes, self._layout.stages, strict=True)
         ]
         self._conductor = compile_trusted(engine, conductor_module(shapes, self._layout))
+        self._outputs = [np.empty_like(views.samples) for views in self._views]
         for stage, views in zip(self._stages, self._views, strict=True):
             views.set_bypassed(stage.bypassed)
         self._bind()
@@ -186,6 +188,8 @@ class FusedChain:
             As many frames. The array is only valid until the next call.
         """
         end = len(self._stages) if end is None else end
+        if self._store.closed:
+            raise StoreMisuse("the chain was closed")
         if first == end:
             return block
         samples = self._views[first].samples
@@ -194,9 +198,12 @@ class FusedChain:
             raise ValueInvalid(f"a block of shape {block.shape} is not (frames, {samples.shape[1]})")
         capacity = len(samples)
         if frames <= capacity:
-            out = samples[:frames]
-            out[...] = block
+            part = samples[:frames]
+            part[...] = block
             self._batch(first, end, frames)
+            # Copied out, since a view of guest memory would crash the process once the Store is closed.
+            out = self._outputs[first][:frames]
+            out[...] = part
             return out
         whole = np.empty_like(block)
         for start in range(0, frames, capacity):
@@ -584,6 +591,7 @@ class FusedChain:
                     )
                     break
         self._views.clear()
+        del self._control
         self._store.close()
 
     def __enter__(self) -> Self:

@@ -186,10 +186,14 @@ def _moves(name: str, shape: StageShape) -> tuple[str, str, int]:
             4,
         )
     return (
-        (f"(i32.store ${name} (local.get $to) (i32.load $bus (local.get $from)))"
-        f"(i32.store ${name} offset=4 (local.get $to) (i32.load $bus (local.get $from)))"),
-        (f"(f32.store $bus (local.get $to) (f32.mul (f32.const 0.5) (f32.add (f32.load ${name} (local.get $from))"
-        f" (f32.load ${name} offset=4 (local.get $from)))))"),
+        (
+            f"(i32.store ${name} (local.get $to) (i32.load $bus (local.get $from)))"
+            f"(i32.store ${name} offset=4 (local.get $to) (i32.load $bus (local.get $from)))"
+        ),
+        (
+            f"(f32.store $bus (local.get $to) (f32.mul (f32.const 0.5) (f32.add (f32.load ${name} (local.get $from))"
+            f" (f32.load ${name} offset=4 (local.get $from)))))"
+        ),
         8,
     )
 

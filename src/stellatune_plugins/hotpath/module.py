@@ -54,26 +54,24 @@ def _check_exports(spec: CoreModuleSpec, module: CoreModule) -> None:
     memory = module.exports.get(spec.memory_export)
     if not isinstance(memory, MemoryType):
         raise HotPathRejected(f"there is no exported memory {spec.memory_export!r}", rule="memory-export")
-    required: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-        spec.init_export: abi.INIT_SIGNATURE,
-        spec.process_export: abi.PROCESS_SIGNATURE,
-    }
+    # A list, since one export may be named for two purposes, and then has to fit both.
+    wanted = [(spec.init_export, abi.INIT_SIGNATURE), (spec.process_export, abi.PROCESS_SIGNATURE)]
     if spec.reset_export is not None:
-        required[spec.reset_export] = abi.RESET_SIGNATURE
+        wanted.append((spec.reset_export, abi.RESET_SIGNATURE))
     if spec.drop_export is not None:
-        required[spec.drop_export] = abi.DROP_SIGNATURE
-    optional: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-        abi.CONFIG_EXPORT: abi.CONFIG_SIGNATURE,
-        abi.LATENCY_EXPORT: abi.LATENCY_SIGNATURE,
-        abi.TAIL_EXPORT: abi.TAIL_SIGNATURE,
-    }
-    for name, (params, results) in (required | {n: s for n, s in optional.items() if n in module.exports}).items():
-        found = module.exports.get(name)
+        wanted.append((spec.drop_export, abi.DROP_SIGNATURE))
+    extensions = (
+        (abi.CONFIG_EXPORT, abi.CONFIG_SIGNATURE),
+        (abi.LATENCY_EXPORT, abi.LATENCY_SIGNATURE),
+        (abi.TAIL_EXPORT, abi.TAIL_SIGNATURE),
+    )
+    wanted += [(name, signature) for name, signature in extensions if name in module.exports]
+    for name, (params, results) in wanted:
+        found, kind = module.exports.get(name), FunctionType(params, results)
         if found is None:
             raise HotPathRejected(f"there is no export {name!r}", rule="export-missing")
-        wanted = FunctionType(tuple(params), tuple(results))
-        if found != wanted:
-            raise HotPathRejected(f"export {name!r} is {found}, not {wanted}", rule="signature")
+        if found != kind:
+            raise HotPathRejected(f"export {name!r} is {found}, not {kind}", rule="signature")
 
 
 def _check_buffer(spec: CoreModuleSpec, channels: int, settings: HotPathSettings) -> Regions:
