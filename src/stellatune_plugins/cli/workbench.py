@@ -6,6 +6,7 @@ import functools
 from types import TracebackType
 from typing import Self
 
+from stellatune_plugins.cli.log_handler import LogHandler
 from stellatune_plugins.cli.options import Common
 from stellatune_plugins.model.home import Home
 from stellatune_plugins.observe import EventBus, PluginLogs
@@ -20,6 +21,7 @@ class Workbench:
         self.bus = EventBus()
         self._logs = PluginLogs(self.home.logs, bus=self.bus)
         self.bus.subscribe(self._logs)
+        self._handler = LogHandler(self.home.logs)
 
     @functools.cached_property
     def store(self) -> InstallStore:
@@ -29,9 +31,11 @@ class Workbench:
         return store
 
     def __enter__(self) -> Self:
+        self._handler.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._handler.__exit__()
         self._logs.close()
