@@ -20,6 +20,8 @@ from stellatune_plugins.errors import CompileFailed, CompileLimit, StellatuneErr
 
 PROGRESS_AFTER_SECONDS: Final = 1.0
 PROGRESS_EVERY_SECONDS: Final = 0.5
+MOST_THREADS: Final = 8
+"""Compiler threads of one child; each reserves address space."""
 _SHOWN_CHARACTERS: Final = 300
 # How wasmtime and the Rust runtime say that an allocation failed.
 _OUT_OF_MEMORY: Final = ("memory allocation of", "Cannot allocate memory", "os error 12", "MemoryError")
@@ -84,7 +86,7 @@ class Compiler:
         idle: list[CompileProcess] = []
         cores = len(os.sched_getaffinity(0))
         places = max(1, min(self._limits.processes, len(waiting), cores))
-        threads = max(1, cores // places)
+        threads = min(max(1, cores // places), MOST_THREADS)
         try:
             while waiting or busy:
                 while waiting and len(busy) < places:
