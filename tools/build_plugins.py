@@ -44,7 +44,7 @@ COMMON = (
     "-Wno-unused-function",
     "-Iinclude",
 )
-WASM = ("-target", "wasm32-freestanding", "-msimd128", "-mbulk-memory")
+WASM = ("-target", "wasm32-freestanding", "-msimd128", "-mbulk-memory", "-mnontrapping-fptoint")
 LINK = ("--no-entry", "--strip-all", "--gc-sections", "--stack-first", "-z", "stack-size=65536")
 # The audio regions lie between the stack and the data: plugins/include/st_layout.h.
 LINK_HOT = ("--global-base=327680",)

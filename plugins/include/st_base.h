@@ -31,6 +31,19 @@ typedef float f32x2_u __attribute__((vector_size(8), aligned(4)));
  * than the 16 vector registers is faster when they stay memory operands than when they are spilled. */
 #define ST_KEEP_IN_MEMORY() __asm__ volatile("" ::: "memory")
 
+/* Has a vector computed here and not later. Wasmtime's optimiser keeps loads where they are and places arithmetic just
+ * before the next store, branch or call that needs its result; in a long unrolled block all loads then come first, and most of
+ * what they loaded goes to the stack and back. A store to a scratch place is cheaper. Native compilers need no help. */
+#ifdef __wasm__
+static f32x4 st_pins[8];
+ST_INLINE void st_pin(u32 place, f32x4 v) {
+    *(volatile f32x4 *)&st_pins[place] = v;
+    ST_KEEP_IN_MEMORY();
+}
+#else
+ST_INLINE void st_pin(u32 place, f32x4 v) { (void)place, (void)v; }
+#endif
+
 #define ST_MAX_FRAMES 4096u
 #define ST_MAX_CHANNELS 8u
 #define ST_MIN_RATE 8000u

@@ -48,7 +48,7 @@ static const st_schema eq_schema = {eq_params, ST_COUNT(eq_params), "bands", eq_
 static const st_descriptor st_describe = {"dev.stellatune.parametric-eq", "wasm/parametric-eq.hot.wasm", ST_LAYOUT_ANY, &eq_schema};
 
 #ifndef WIDE_BELOW
-#define WIDE_BELOW 0.004 /* f / rate */
+#define WIDE_BELOW 0.002 /* f / rate */
 #endif
 #define BANDS ST_MAX_ITEMS
 #define PAIRS (BANDS / 2)
@@ -211,8 +211,13 @@ static void eq_build(eq_bank *k, const st_values *values, double rate) {
 
 #define PAIR_STEP(i, input)                                                                            \
     const f32x4 x = (input), old = s2[i];                                                              \
-    const f32x4 b = (k[i].a1 * s1[i] + k[i].a2 * x) - old;                                             \
+    ST_KEEP_IN_MEMORY();                                                                               \
+    const f32x4 p1 = k[i].a1 * s1[i];                                                                  \
+    ST_KEEP_IN_MEMORY();                                                                               \
+    const f32x4 b = (p1 + k[i].a2 * x) - old;                                                          \
+    ST_KEEP_IN_MEMORY();                                                                               \
     const f32x4 new1 = b - s1[i], new2 = old + k[i].c * b;                                             \
+    ST_KEEP_IN_MEMORY();                                                                               \
     const f32x4 out_ = bells ? x + k[i].m1 * b : (k[i].m0 * x + k[i].m2 * old) + k[i].m1 * b;
 
 /* `n` pairs of bands in series over two neighbouring channels. Vector i takes, in its lower half, what
@@ -285,8 +290,12 @@ ST_INLINE void eq_wides(const eq_wide *k, f64x2 preamp, eq_wide_state *state, co
         f64x2 x = __builtin_convertvector(__builtin_shufflevector(narrow, narrow, 0, 1), f64x2) * preamp;
         ST_UNROLL for (u32 i = 0; i < n; i++) {
             const f64x2 old = s2[i];
-            const f64x2 b = (k[i].a1 * s1[i] + k[i].a2 * x) - old;
+            const f64x2 p1 = k[i].a1 * s1[i];
+            ST_KEEP_IN_MEMORY();
+            const f64x2 b = (p1 + k[i].a2 * x) - old;
+            ST_KEEP_IN_MEMORY();
             s1[i] = b - s1[i], s2[i] = old + k[i].c * b;
+            ST_KEEP_IN_MEMORY();
             x = bells ? x + k[i].m1 * b : (k[i].m0 * x + k[i].m2 * old) + k[i].m1 * b;
         }
         const f32x2 y = __builtin_convertvector(x, f32x2);
