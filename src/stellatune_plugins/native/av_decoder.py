@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 import av
+import msgspec
 import numpy as np
 from av.codec.context import Flags2
 
@@ -26,6 +27,7 @@ from stellatune_plugins.model import (
 )
 from stellatune_plugins.native.av_metadata import pictures_of, tags_of
 from stellatune_plugins.native.gapless import Mp4End, itunes_gapless
+from stellatune_plugins.native.id3_lists import id3_lists
 from stellatune_plugins.native.streams import StreamFile
 from stellatune_plugins.native.unconfigured import Unconfigured
 
@@ -100,6 +102,13 @@ class AvDecoderSession(Unconfigured):
     def metadata(self) -> MediaMetadata:
         raw = {**self._container.metadata, **self._audio.metadata}
         tags, extras = tags_of(raw)
+        lists = self._lists
+        tags = msgspec.structs.replace(
+            tags,
+            artists=lists.get("artist", tags.artists),
+            album_artists=lists.get("album_artist", tags.album_artists),
+            genres=lists.get("genre", tags.genres),
+        )
         codec = self._audio.codec_context
         bit_rate = codec.bit_rate or self._container.bit_rate
         return MediaMetadata(
@@ -151,10 +160,10 @@ class AvDecoderSession(Unconfigured):
             self._container.seek(offset, stream=self._audio, backward=True)
         except (av.FFmpegError, OSError) as error:
             self._file.check()
-            raise InputUnreadable(f"seeking in {self._name} failed: {error}", operation="decoder.seek") from error
-        self._restart()
-        self._position = None
-        self._skip_to = target
+            raise InputUnreadable(
+                f"seeking in {self._name} failed: {_reason(error)}", operation="decoder.seek"
+            ) from error
+        self._restart(None, target)
 
     def damage(self) -> tuple[str, ...]:
         """What was wrong with the data so far, each in a few words."""
@@ -176,6 +185,7 @@ class AvDecoderSession(Unconfigured):
     # --- opening ----------------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
+        self._lists = id3_lists(self._stream) if self._file.seekable() else {}
         try:
             self._container = av.open(
                 self._file,
@@ -188,7 +198,7 @@ class AvDecoderSession(Unconfigured):
         except (av.FFmpegError, OSError, ValueError) as error:
             self._file.check()
             raise InputUnreadable(
-                f"{self._name} is no audio that can be read: {error}", operation="decoder.open"
+                f"{self._name} is no audio that can be read: {_reason(error)}", operation="decoder.open"
             ) from error
         if self._audio is None or self._audio.codec_context is None:
             raise InputUnreadable(f"{self._name} has no audio track that can be decoded", operation="decoder.open")
@@ -199,8 +209,8 @@ class AvDecoderSession(Unconfigured):
         self._restart()
         self._probe()
 
-    def _restart(self) -> None:
-        """Forget what is between the demuxer and the reader."""
+    def _restart(self, position: int | None = 0, skip_to: int = 0) -> None:
+        """Forget what is between the demuxer and the reader; ``None`` for a position that the next frame tells."""
         self._packets = self._demux()
         self._converter: Any = None
         self._ready: list[Block] = []
@@ -209,8 +219,8 @@ class AvDecoderSession(Unconfigured):
         self._ended = False
         self._bad_in_a_row = 0
         self._after_damage = False
-        self._skip_to = 0
-        self._position: int | None = 0
+        self._skip_to = skip_to
+        self._position = position
         self._decoded = 0
 
     def _demux(self) -> Iterator[Any]:
@@ -302,10 +312,12 @@ class AvDecoderSession(Unconfigured):
         longer streams the first packet's time is negative. The last granule position, exact, is the stream's duration.
         """
         audio = self._audio
-        if audio.codec_context.name == "vorbis" and "ogg" in self._container.format.name and first.pts == 0:
-            if audio.duration and audio.time_base == Fraction(1, audio.codec_context.sample_rate or 1):
-                self._exact_end = audio.duration
-                audio.codec_context.flags2 |= Flags2.skip_manual
+        codec = audio.codec_context
+        if codec.name != "vorbis" or "ogg" not in self._container.format.name or first.pts != 0:
+            return
+        if audio.duration and audio.time_base == Fraction(1, codec.sample_rate or 1):
+            self._exact_end = audio.duration
+            codec.flags2 |= Flags2.skip_manual
 
     def _count_damage(self, error: Exception | None) -> None:
         self._bad_packets += 1
@@ -348,7 +360,8 @@ class AvDecoderSession(Unconfigured):
     def _place_of(self, frame: Any) -> int | None:
         if frame.pts is None or frame.time_base is None:
             return None
-        return round(Fraction(frame.pts - self._origin) * frame.time_base * self._spec.sample_rate)
+        place: Fraction = (frame.pts - self._origin) * frame.time_base * self._spec.sample_rate
+        return round(place)
 
     def _convert(self, frame: Any) -> list[Any]:
         if self._converter is None:
@@ -413,6 +426,10 @@ class AvDecoderSession(Unconfigured):
 
     def _empty(self) -> Block:
         return np.zeros((0, self._spec.channels), np.float32)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def make() -> AvDecoder:

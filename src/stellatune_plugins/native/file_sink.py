@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Protocol
+from types import TracebackType
+from typing import Annotated, Final, Literal, Protocol
 
 import msgspec
 import mutagen
@@ -249,7 +250,7 @@ class FileSinkSession(Unconfigured):
             block = np.clip(block, -1.0, 1.0)
         return block
 
-    def _undone_on_error(self) -> Any:
+    def _undone_on_error(self) -> _Undo:
         return _Undo(self)
 
 
@@ -262,7 +263,9 @@ class _Undo:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is None:
             return
         target = self._session._target  # noqa: SLF001 - one idea in two classes

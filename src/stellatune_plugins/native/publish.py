@@ -96,25 +96,25 @@ class PartFile:
     def _open(self) -> BinaryIO:
         fd = -1
         try:
-            for _ in range(8):
+            while fd < 0:
                 fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if self._is_ours(fd):
-                    os.ftruncate(fd, 0)
-                    return os.fdopen(fd, "w+b", buffering=1 << 20)
-                os.close(fd)  # its owner finished between our open and our lock
-                fd = -1
-            raise OSError(errno.EBUSY, "another process is writing it")
+                if not self._is_ours(fd):  # its owner finished between our open and our lock
+                    os.close(fd)
+                    fd = -1
+            os.ftruncate(fd, 0)
+            return os.fdopen(fd, "w+b", buffering=1 << 20)
         except OSError as error:
             if fd >= 0:
                 os.close(fd)
-            if error.errno in {errno.EAGAIN, errno.EACCES} and fd >= 0:
-                error = OSError(errno.EBUSY, "another process is writing it")
+            if error.errno == errno.EWOULDBLOCK:
+                message = f"{self.target} is being written by another process"
+                raise OutputFailed(message, operation="output.open") from error
             raise output_failed(self.target, error).at(operation="output.open") from error
 
     def _is_ours(self, fd: int) -> bool:
         try:
-            there = os.stat(self.path, follow_symlinks=False)
+            there = self.path.lstat()
         except FileNotFoundError:
             return False
         return os.path.samestat(there, os.fstat(fd))

@@ -49,4 +49,5 @@ class Quantizer:
         if len(rounded) and (rounded.max() > self._highest or rounded.min() < -self._scale):
             self.clipped += int(np.count_nonzero((rounded > self._highest) | (rounded < -self._scale)))
             np.clip(rounded, -self._scale, self._highest, out=rounded)
-        return rounded.astype(np.int32)
+        integers: npt.NDArray[np.int32] = rounded.astype(np.int32)
+        return integers

@@ -135,35 +135,27 @@ class NativeRuntime:
         return self._objects[key]
 
     def _find(self, kind: AbilityKind, entry: EntryPoint) -> None:
-        origin = {
-            "kind": kind,
-            "entry": entry.value,
-            "distribution": entry.dist.name if entry.dist else None,
-            "version": entry.dist.version if entry.dist else None,
-        }
+        record = NativePlugin(
+            plugin_id=PluginId(entry.name),
+            kind=kind,
+            type_id=TypeId(""),
+            entry=entry.value,
+            distribution=entry.dist.name if entry.dist else None,
+            version=entry.dist.version if entry.dist else None,
+        )
         try:
             plugin_id, type_id = split_name(entry.name)
         except ValueError as error:
-            self._broken.append(
-                NativePlugin(
-                    plugin_id=PluginId(entry.name),
-                    type_id=TypeId(""),
-                    status=NativeStatus.FAILED,
-                    detail=str(error),
-                    **origin,
-                )
-            )
+            self._broken.append(msgspec.structs.replace(record, status=NativeStatus.FAILED, detail=str(error)))
             return
+        record = msgspec.structs.replace(record, plugin_id=plugin_id, type_id=type_id)
         key = (kind, plugin_id, type_id)
-        record = NativePlugin(plugin_id=plugin_id, type_id=type_id, **origin)
-        if key in self._records:
-            first = self._records[key]
-            if first.entry != record.entry:  # the same distribution on two paths is no conflict
-                detail = f"{first.entry} already serves {entry.name}"
-                self._broken.append(msgspec.structs.replace(record, status=NativeStatus.FAILED, detail=detail))
-            return
-        self._entries[key] = entry
-        self._records[key] = record
+        if key not in self._records:
+            self._entries[key] = entry
+            self._records[key] = record
+        elif self._records[key].entry != record.entry:  # the same distribution on two paths is no conflict
+            detail = f"{self._records[key].entry} already serves {entry.name}"
+            self._broken.append(msgspec.structs.replace(record, status=NativeStatus.FAILED, detail=detail))
 
     def _resolve(self, kind: AbilityKind, plugin_id: str, type_id: str | None) -> _Key:
         keys = [k for k in self._records if k[:2] == (kind, plugin_id) and type_id in {None, k[2]}]

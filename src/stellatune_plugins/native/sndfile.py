@@ -79,13 +79,14 @@ class SndfileWriter:
 
     def write(self, samples: npt.NDArray[np.int32] | npt.NDArray[np.float32]) -> None:
         """Append frames: integers of the file's width or floats, shape ``(frames, channels)``."""
+        data: npt.NDArray[Any] = samples
         if self._order is not None:
-            samples = np.ascontiguousarray(samples[:, self._order])
-        if self._shift and samples.dtype == np.int32:
-            samples = samples << self._shift  # libsndfile's integers are left-aligned
-        for at in range(0, len(samples), _SLICE):
+            data = np.ascontiguousarray(data[:, self._order])
+        if self._shift and data.dtype == np.int32:
+            data = np.left_shift(data, self._shift)  # libsndfile's integers are left-aligned
+        for at in range(0, len(data), _SLICE):
             try:
-                self._out.write(samples[at : at + _SLICE])
+                self._out.write(data[at : at + _SLICE])
             except (AssertionError, soundfile.LibsndfileError):
                 self._check()
                 raise

@@ -20,17 +20,15 @@ class FileByteStream:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        fd = -1
         try:
             # Without O_NONBLOCK, opening a named pipe would wait for its writer.
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise OSError("it is no regular file")
         except (OSError, ValueError) as error:
-            if fd >= 0:
-                os.close(fd)
             reason = getattr(error, "strerror", None) or str(error)
             raise InputUnreadable(f"{self.path} cannot be read: {reason}", operation="input.open") from error
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise InputUnreadable(f"{self.path} cannot be read: it is no regular file", operation="input.open")
         self._file = os.fdopen(fd, "rb", buffering=0)
 
     def read(self, max_bytes: int) -> bytes:

@@ -6,13 +6,20 @@ import base64
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
-import mutagen.flac
-import mutagen.id3
-import mutagen.oggopus
-import mutagen.oggvorbis
-import mutagen.wave
+from mutagen import flac as _flac
+from mutagen import id3 as _id3
+from mutagen import oggopus as _oggopus
+from mutagen import oggvorbis as _oggvorbis
+from mutagen import wave as _wave
 
 from stellatune_plugins.model import AudioTags, MediaMetadata, Picture
+
+# mutagen ships a type marker and hardly a type: its modules are taken as untyped.
+flac: Any = _flac
+id3: Any = _id3
+oggopus: Any = _oggopus
+oggvorbis: Any = _oggvorbis
+wave: Any = _wave
 
 _FRONT_COVER: Final = 3
 _ID3_EXTRAS: Final = {
@@ -40,15 +47,15 @@ def vorbis_comments(metadata: MediaMetadata) -> Iterator[tuple[str, str]]:
             yield key, str(number)
     if tags.comment:
         yield "COMMENT", tags.comment
-    for key, value in metadata.extras:
+    for key, text in metadata.extras:
         name = key.upper()
-        if isinstance(value, str) and value and name.isascii() and name.isprintable() and "=" not in name:
-            yield name, value
+        if isinstance(text, str) and text and name.isascii() and name.isprintable() and "=" not in name:
+            yield name, text
 
 
 def id3_frames(metadata: MediaMetadata) -> Iterator[Any]:
     """ID3v2.4 frames; several values are one frame's list."""
-    tags, frames, utf8 = metadata.tags, mutagen.id3, mutagen.id3.Encoding.UTF8
+    tags, frames, utf8 = metadata.tags, id3, id3.Encoding.UTF8
     for frame, text in (
         (frames.TIT2, [tags.title] if tags.title else []),
         (frames.TALB, [tags.album] if tags.album else []),
@@ -96,14 +103,14 @@ def write_tags(file: BinaryIO, container: str, metadata: MediaMetadata) -> None:
     """
     file.seek(0)
     if container == "wav":
-        wave = mutagen.wave.WAVE(file)
-        wave.add_tags()
+        audio = wave.WAVE(file)
+        audio.add_tags()
         for frame in id3_frames(metadata):
-            wave.tags.add(frame)
+            audio.tags.add(frame)
         file.seek(0)
-        wave.save(file)
+        audio.save(file)
         return
-    kind = {"flac": mutagen.flac.FLAC, "ogg": mutagen.oggvorbis.OggVorbis, "opus": mutagen.oggopus.OggOpus}[container]
+    kind = {"flac": flac.FLAC, "ogg": oggvorbis.OggVorbis, "opus": oggopus.OggOpus}[container]
     audio = kind(file)
     if audio.tags is None:
         audio.add_tags()
@@ -126,7 +133,7 @@ def _position(number: int | None, total: int | None) -> list[str]:
 
 
 def _flac_picture(picture: Picture, *, front: bool) -> Any:
-    block = mutagen.flac.Picture()
+    block = flac.Picture()
     block.type = _FRONT_COVER if front else 0
     block.mime = picture.mime
     block.desc = picture.description

@@ -1,16 +1,16 @@
 """The audio pipeline: source, decoder, resampler, chain, sink."""
 
-from stellatune_plugins.session.batch import (
+from stellatune_plugins.session.batch import run_batch
+from stellatune_plugins.session.inputs import RankedDecoders, open_input
+from stellatune_plugins.session.jobs import (
     BatchEvent,
     JobEvent,
     JobFailed,
     JobFinished,
     JobProgress,
     JobStarted,
-    run_batch,
     run_job,
 )
-from stellatune_plugins.session.inputs import RankedDecoders, open_input
 from stellatune_plugins.session.plan import BatchPlan, plan_batch
 from stellatune_plugins.session.render import Progress, Tap, render
 from stellatune_plugins.session.report import Levels, RenderFailure, RenderJob, RenderOptions, RenderReport

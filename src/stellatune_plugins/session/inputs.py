@@ -99,7 +99,8 @@ def open_input(path: str | Path, decoder: Decoder) -> DecoderSession:
 def music_of(session: DecoderSession, batch: Frames) -> Iterator[Block]:
     """The blocks of a track without the encoder's delay and padding, as ``info`` states them."""
     info = session.info()
-    skip, hold = info.encoder_delay, info.encoder_padding
+    skip: int = info.encoder_delay
+    hold: int = info.encoder_padding
     held: list[Block] = []
     held_frames = 0
     eof = False

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-
 from stellatune_plugins.contract.capabilities import (
     AcceptsMetadata,
     CountsClipping,
