@@ -64,7 +64,7 @@ class FusedChain:
 
     Raises:
         HotPathRejected, AbiVersionMismatch, StageFailed, ConfigRejected, GuestTrap, CallDeadline: a stage cannot be
-            prepared; the error names its plugin. Nothing is left open.
+            prepared; the error names its plugin, and ``details['stage']`` its index. Nothing is left open.
     """
 
     def __init__(
@@ -86,7 +86,9 @@ class FusedChain:
         self._store = GuestStore(engine, limits, label="hot path")
         try:
             numbers = index_of if index_of is not None else range(len(stages))
-            self._stages = [self._open(index, stage) for index, stage in zip(numbers, stages, strict=True)]
+            self._stages: list[LiveStage] = []
+            for index, stage in zip(numbers, stages, strict=True):
+                self._stages.append(self._open(index, stage))
             self._fade_frames = max(1, round(self._settings.fade_ms * sample_rate / 1000))
             self._ticks = engine.ticks(self._settings.process_deadline)
             self._batches = 0
@@ -99,11 +101,12 @@ class FusedChain:
     # --- preparing --------------------------------------------------------------------------------------------------
 
     def _open(self, index: int, made_from: HotStage) -> LiveStage:
-        instances = made_from.open(self._store, sample_rate=self._rate, settings=self._settings)
         try:
+            instances = made_from.open(self._store, sample_rate=self._rate, settings=self._settings)
             latency = common_latency(instances, self._rate)
             tail = longest_tail(instances, self._rate)
         except StellatuneError as error:
+            error.details["stage"] = index
             raise made_from.blame(error, "hot.prepare") from error.__cause__
         regions = instances[0].regions
         pauses = tuple(round(pause * self._rate) for pause in self._settings.replacement_pauses)

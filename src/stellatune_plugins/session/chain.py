@@ -1,0 +1,138 @@
+"""A session's chain: hot-path stages fused, component and native stages between them, whatever the order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Protocol
+
+from stellatune_plugins.errors import ValueInvalid
+from stellatune_plugins.hotpath import FusedChain
+from stellatune_plugins.model import AudioSpec, Block, Frames, StageReport
+from stellatune_plugins.session.host_stage import HostStage
+
+
+class Node(Protocol):
+    """Some stages in a row that are run together."""
+
+    def process(self, block: Block) -> Block: ...
+
+    def latency(self) -> Frames: ...
+
+    def tail(self) -> Frames | None: ...
+
+    def reports(self) -> tuple[StageReport, ...]: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FusedNode:
+    """Neighbouring hot-path stages, ``first`` to ``end`` of the session's fused chain."""
+
+    fused: FusedChain
+    first: int
+    end: int
+
+    def process(self, block: Block) -> Block:
+        return self.fused.process(block, self.first, self.end)
+
+    def latency(self) -> Frames:
+        return self.fused.latency(self.first, self.end)
+
+    def tail(self) -> Frames | None:
+        return self.fused.tail(self.first, self.end)
+
+    def reports(self) -> tuple[StageReport, ...]:
+        return self.fused.reports()[self.first : self.end]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostNode:
+    """One stage that the host calls."""
+
+    stage: HostStage
+
+    def process(self, block: Block) -> Block:
+        return self.stage.process(block)
+
+    def latency(self) -> Frames:
+        return self.stage.latency()
+
+    def tail(self) -> Frames | None:
+        return self.stage.tail()
+
+    def reports(self) -> tuple[StageReport, ...]:
+        return (self.stage.report(),)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AbsentNode:
+    """A stage whose plugin could not be started: the music goes round it."""
+
+    report: StageReport
+
+    def process(self, block: Block) -> Block:
+        return block
+
+    def latency(self) -> Frames:
+        return Frames(0)
+
+    def tail(self) -> Frames | None:
+        return Frames(0)
+
+    def reports(self) -> tuple[StageReport, ...]:
+        return (self.report,)
+
+
+class Closes(Protocol):
+    """Something that the chain ends with itself."""
+
+    def close(self) -> None: ...
+
+
+class SessionChain:
+    """Serves :class:`~stellatune_plugins.session.stages.Chain`.
+
+    Args:
+        nodes: in the order of the music.
+        input_spec: what goes in.
+        output_spec: what comes out.
+        owned: closed with the chain, the last first.
+    """
+
+    def __init__(
+        self, nodes: Sequence[Node], *, input_spec: AudioSpec, output_spec: AudioSpec, owned: Sequence[Closes]
+    ) -> None:
+        self._nodes = tuple(nodes)
+        self._input_spec = input_spec
+        self._output_spec = output_spec
+        self._owned = list(owned)
+
+    @property
+    def input_spec(self) -> AudioSpec:
+        return self._input_spec
+
+    @property
+    def output_spec(self) -> AudioSpec:
+        return self._output_spec
+
+    def latency(self) -> Frames:
+        return Frames(sum(node.latency() for node in self._nodes))
+
+    def tail(self) -> Frames | None:
+        tails = [node.tail() for node in self._nodes]
+        known = [tail for tail in tails if tail is not None]
+        return Frames(sum(known)) if len(known) == len(tails) else None
+
+    def process(self, block: Block) -> Block:
+        if block.ndim != 2 or block.shape[1] != self._input_spec.channels:
+            raise ValueInvalid(f"a block of shape {block.shape} is not (frames, {self._input_spec.channels})")
+        for node in self._nodes:
+            block = node.process(block)
+        return block
+
+    def reports(self) -> tuple[StageReport, ...]:
+        return tuple(report for node in self._nodes for report in node.reports())
+
+    def close(self) -> None:
+        while self._owned:
+            self._owned.pop().close()

@@ -1,0 +1,328 @@
+"""From what the user asked for to a chain: resolve, configure, negotiate, fuse."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from stellatune_plugins.contract import DspProcessor
+from stellatune_plugins.engine.core import CoreModule
+from stellatune_plugins.errors import (
+    AbilityNotFound,
+    ConfigRejected,
+    LayoutUnsupported,
+    PluginFailure,
+    PluginNotInstalled,
+    StellatuneError,
+    UsageError,
+)
+from stellatune_plugins.hotpath import FusedChain, HotPathSettings, HotStage, Mapping
+from stellatune_plugins.model import (
+    AbilityKind,
+    AudioSpec,
+    Bypass,
+    CoreModuleSpec,
+    Frames,
+    RuntimeKind,
+    StagePath,
+    StageReport,
+)
+from stellatune_plugins.observe import EventBus
+from stellatune_plugins.observe.events import StageBypassed, StageFellBack
+from stellatune_plugins.registry.catalog import Resolved
+from stellatune_plugins.registry.runtime import OpenedDsp, PluginRuntime
+from stellatune_plugins.session import channel_map
+from stellatune_plugins.session.chain import AbsentNode, Closes, FusedNode, HostNode, Node, SessionChain
+from stellatune_plugins.session.host_stage import HostStage, StageIdentity
+
+# What is the user's to correct stops a session before it starts; everything else is the plugin's, and is bypassed.
+USERS_MISTAKES = (AbilityNotFound, ConfigRejected, LayoutUnsupported, PluginNotInstalled, UsageError)
+
+_REFUSALS = {"unsupported", "invalid-arg"}
+"""Cases with which ``create`` may refuse a channel count."""
+
+
+class StageRequest(msgspec.Struct, frozen=True):
+    """A stage as the user asked for it. ``config_json`` lies over the plugin's defaults."""
+
+    plugin: str
+    type_id: str | None = None
+    config_json: str | None = None
+
+
+@dataclasses.dataclass(slots=True)
+class _Stage:
+    """A stage on its way into the chain."""
+
+    index: int
+    found: Resolved
+    request: StageRequest
+    config_json: str | None
+    spec: AudioSpec
+    mapping: Mapping
+    processor: DspProcessor
+    output_channels: int
+    hot: HotStage | None = None
+    fallback: str | None = None
+
+
+class ChainBuilder:
+    """Makes chains for streams of any shape from one list of requests.
+
+    Args:
+        runtime: where plugins come from.
+        requests: the stages in order.
+        bus: where events go.
+        settings: limits of the hot path.
+        strict: a plugin that cannot be started fails the session instead of being bypassed.
+    """
+
+    def __init__(
+        self,
+        runtime: PluginRuntime,
+        requests: Sequence[StageRequest],
+        *,
+        bus: EventBus,
+        settings: HotPathSettings | None = None,
+        strict: bool = False,
+    ) -> None:
+        self._runtime = runtime
+        self._requests = tuple(requests)
+        self._bus = bus
+        self._settings = settings or HotPathSettings()
+        self._strict = strict
+
+    def __call__(self, spec: AudioSpec) -> SessionChain:
+        """A fresh chain for a stream of this shape.
+
+        Raises:
+            AbilityNotFound, ConfigRejected, LayoutUnsupported: the request cannot be met.
+            StellatuneError: a plugin cannot be started, and the builder is strict.
+        """
+        with contextlib.ExitStack() as undo:
+            stages: list[_Stage | AbsentNode] = []
+            channels = spec.channels
+            for index, request in enumerate(self._requests):
+                stage = self._start(index, request, AudioSpec(spec.sample_rate, channels), undo)
+                stages.append(stage)
+                if isinstance(stage, _Stage):
+                    channels = stage.output_channels
+            fused = self._fuse(stages, spec.sample_rate, undo)
+            nodes, owned = self._nodes(stages, fused)
+            undo.pop_all()
+        return SessionChain(nodes, input_spec=spec, output_spec=AudioSpec(spec.sample_rate, channels), owned=owned)
+
+    # --- one stage --------------------------------------------------------------------------------------------------
+
+    def _start(
+        self, index: int, request: StageRequest, spec: AudioSpec, undo: contextlib.ExitStack
+    ) -> _Stage | AbsentNode:
+        found = self._runtime.catalog.find(AbilityKind.DSP, request.plugin, request.type_id)
+        try:
+            stage = self._negotiate(index, found, request, spec)
+        except USERS_MISTAKES:
+            raise
+        except StellatuneError as error:
+            error.at(plugin=found.key.plugin_id, component=found.key.component_id, capability=found.capability)
+            if self._strict:
+                raise
+            return self._absent(index, found, error)
+        undo.callback(stage.processor.close)
+        return stage
+
+    def _negotiate(self, index: int, found: Resolved, request: StageRequest, spec: AudioSpec) -> _Stage:
+        refusals = []
+        for mapping, channels in channel_map.candidates(spec.channels):
+            try:
+                opened = self._open(found, request, AudioSpec(spec.sample_rate, channels))
+            except PluginFailure as error:
+                if error.case not in _REFUSALS:
+                    raise
+                refusals.append(f"{channels} ch: {error.message}")
+                continue
+            processor = opened.processor
+            try:
+                if processor.supported_layouts().supports(channels):
+                    width = processor.output_channels() if mapping is Mapping.DIRECT else spec.channels
+                    stage = _Stage(index, found, request, opened.config_json, spec, mapping, processor, width)
+                    self._look_for_hot_path(stage, opened)
+                    return stage
+            except BaseException:
+                processor.close()
+                raise
+            processor.close()
+            refusals.append(f"{channels} ch: not among its layouts")
+        raise LayoutUnsupported(
+            f"a stream of {spec} cannot be brought to the stage ({'; '.join(refusals)})",
+            plugin=found.key.plugin_id,
+            component=found.key.component_id,
+            capability=found.capability,
+            operation="dsp.negotiate",
+        )
+
+    def _open(self, found: Resolved, request: StageRequest, spec: AudioSpec) -> OpenedDsp:
+        return self._runtime.open_dsp(
+            found.key.plugin_id, spec, type_id=found.key.type_id, config_json=request.config_json
+        )
+
+    def _look_for_hot_path(self, stage: _Stage, opened: OpenedDsp) -> None:
+        """Find the core module, or the reason to do without."""
+        if opened.no_hot_path is not None:
+            self._fall_back(stage, PluginFailure("unsupported", opened.no_hot_path))
+        source = opened.hot_path
+        if source is None:
+            return
+        if stage.output_channels != stage.spec.channels:
+            self._fall_back(stage, LayoutUnsupported("a hot path cannot change the number of channels"))
+            return
+        path = source.spec.wasm_rel_path
+        try:
+            code = self._runtime.code.load_module(source.package.read(path), path=path, plugin=source.package.id)
+        except StellatuneError as error:
+            self._fall_back(stage, error)
+            return
+        stage.hot = self._hot_stage(stage, CoreModule(code), source.spec)
+
+    @staticmethod
+    def _hot_stage(stage: _Stage, module: CoreModule, description: CoreModuleSpec) -> HotStage:
+        key = stage.found.key
+        return HotStage(
+            plugin=key.plugin_id,
+            type_id=key.type_id,
+            component=key.component_id,
+            module=module,
+            spec=description,
+            channels=stage.spec.channels,
+            config_json=stage.config_json or "{}",
+            mapping=stage.mapping,
+        )
+
+    def _fall_back(self, stage: _Stage, error: StellatuneError) -> None:
+        stage.hot = None
+        stage.fallback = f"{error.code}: {error.message}"
+        self._bus.emit(
+            StageFellBack(plugin=stage.found.key.plugin_id, stage=stage.index, code=error.code, reason=error.message)
+        )
+
+    def _absent(self, index: int, found: Resolved, error: StellatuneError) -> AbsentNode:
+        key = found.key
+        self._bus.emit(
+            StageBypassed(plugin=key.plugin_id, stage=index, at_frame=0, code=error.code, reason=error.message)
+        )
+        return AbsentNode(
+            StageReport(
+                index=index,
+                plugin=key.plugin_id,
+                type_id=key.type_id,
+                runtime=found.runtime,
+                path=StagePath.NATIVE if found.runtime is RuntimeKind.NATIVE else StagePath.COMPONENT,
+                seconds=0.0,
+                frames=0,
+                latency=Frames(0),
+                tail=Frames(0),
+                mapping=Mapping.DIRECT.value,
+                bypasses=(Bypass(at_frame=0, code=error.code, reason=error.message),),
+            )
+        )
+
+    # --- all stages -------------------------------------------------------------------------------------------------
+
+    def _fuse(
+        self, stages: Sequence[_Stage | AbsentNode], sample_rate: int, undo: contextlib.ExitStack
+    ) -> FusedChain | None:
+        """All hot stages in one Store; one that cannot be prepared takes the component path instead."""
+        while True:
+            hot = [s for s in stages if isinstance(s, _Stage) and s.hot is not None]
+            if not hot:
+                return None
+            try:
+                fused = FusedChain(
+                    self._runtime.engine,
+                    [stage.hot for stage in hot if stage.hot is not None],
+                    sample_rate=sample_rate,
+                    settings=self._settings,
+                    bus=self._bus,
+                    index_of=[stage.index for stage in hot],
+                )
+            except StellatuneError as error:
+                guilty = next((s for s in hot if s.index == error.details.get("stage")), None)
+                if guilty is None:
+                    raise
+                self._fall_back(guilty, error)
+                continue
+            undo.callback(fused.close)
+            return fused
+
+    def _nodes(
+        self, stages: Sequence[_Stage | AbsentNode], fused: FusedChain | None
+    ) -> tuple[list[Node], list[Closes]]:
+        nodes: list[Node] = []
+        owned: list[Closes] = []
+        position = 0
+        for stage in stages:
+            if isinstance(stage, AbsentNode):
+                nodes.append(stage)
+            elif stage.hot is not None and fused is not None:
+                last = nodes[-1] if nodes else None
+                if isinstance(last, FusedNode):
+                    nodes[-1] = FusedNode(fused, last.first, position + 1)
+                else:
+                    nodes.append(FusedNode(fused, position, position + 1))
+                position += 1
+                owned.append(stage.processor)
+            else:
+                node = self._host_node(stage)
+                nodes.append(node)
+                if isinstance(node, HostNode):
+                    owned.append(node.stage)
+        if fused is not None:
+            owned.append(fused)
+        return nodes, owned
+
+    def _host_node(self, stage: _Stage) -> HostNode | AbsentNode:
+        key = stage.found.key
+        make = self._maker(stage)
+        identity = StageIdentity(stage.index, key.plugin_id, key.type_id, stage.found.runtime, stage.fallback)
+        options: dict[str, Any] = {
+            "spec": stage.spec,
+            "mapping": stage.mapping,
+            "bus": self._bus,
+            "settings": self._settings,
+        }
+        try:
+            if stage.mapping is Mapping.PER_CHANNEL and stage.spec.channels > 1:
+                processors = make()
+                stage.processor.close()
+            else:
+                processors = [stage.processor]
+            return HostNode(HostStage(identity, make, processors=processors, **options))
+        except StellatuneError as error:
+            if self._strict:
+                raise
+            stage.processor.close()
+            return self._absent(stage.index, stage.found, error)
+
+    def _maker(self, stage: _Stage) -> Callable[[], list[DspProcessor]]:
+        """Makes the processors of a host stage, all or none."""
+        per_channel = stage.mapping is Mapping.PER_CHANNEL
+        width = next(c for m, c in channel_map.candidates(stage.spec.channels) if m is stage.mapping)
+        spec = AudioSpec(stage.spec.sample_rate, width)
+
+        def make() -> list[DspProcessor]:
+            made: list[DspProcessor] = []
+            try:
+                made.extend(
+                    self._open(stage.found, stage.request, spec).processor
+                    for _ in range(stage.spec.channels if per_channel else 1)
+                )
+            except BaseException:
+                for processor in made:
+                    processor.close()
+                raise
+            return made
+
+        return make
