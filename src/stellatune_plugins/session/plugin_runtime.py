@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from stellatune_plugins.model import AudioSpec, Home, RuntimeRoute
-from stellatune_plugins.observe import EventBus, PluginLogs
+from stellatune_plugins.observe import EventBus
 from stellatune_plugins.registry.runtime import PluginRuntime
 from stellatune_plugins.session.chain_builder import ChainBuilder, StageRequest
 from stellatune_plugins.session.native_runtime import NativeRenderRuntime
@@ -23,7 +23,7 @@ class PluginRenderRuntime(NativeRenderRuntime):
     """Native decoders and file sink, and chains of any plugins.
 
     Args:
-        home: the plugins, the compiled code, the logs.
+        home: the plugins and the compiled code.
         route: where DSPs are looked up.
         stages: the chain that every stream gets.
         strict: a plugin that cannot be started fails the render instead of being bypassed.
@@ -40,8 +40,6 @@ class PluginRenderRuntime(NativeRenderRuntime):
         bus: EventBus | None = None,
     ) -> None:
         super().__init__(bus)
-        self._logs = PluginLogs(home.logs, bus=self.bus)
-        self._unsubscribe = self.bus.subscribe(self._logs)
         self.plugins = PluginRuntime(home, route, self.bus, natives=self.native)
         self._stages = tuple(stages)
         self._builder = ChainBuilder(self.plugins, self._stages, bus=self.bus, strict=strict)
@@ -51,8 +49,6 @@ class PluginRenderRuntime(NativeRenderRuntime):
 
     def close(self) -> None:
         self.plugins.close()
-        self._unsubscribe()
-        self._logs.close()
         super().close()
 
 
