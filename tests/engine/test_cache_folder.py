@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from stellatune_plugins.engine import cache_folder
 from stellatune_plugins.engine.cache_folder import KEY_FILE, STALE_SECONDS, CacheFolder, EntryRejected
 from stellatune_plugins.engine.sealed import Sealed
 
@@ -250,7 +249,7 @@ def test_a_full_disk_leaves_no_half_entry(folder: CacheFolder, monkeypatch: pyte
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache_folder.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         _write(folder, KEYS[0], b"new")
     with pytest.raises(OSError, match="No space"):

@@ -24,7 +24,14 @@ MOST_THREADS: Final = 8
 """Compiler threads of one child; each reserves address space."""
 _SHOWN_CHARACTERS: Final = 300
 # How wasmtime and the Rust runtime say that an allocation failed.
-_OUT_OF_MEMORY: Final = ("memory allocation of", "Cannot allocate memory", "os error 12", "MemoryError")
+_OUT_OF_MEMORY: Final = (
+    "memory allocation of",
+    "failed to allocate",
+    "out of memory",
+    "Cannot allocate memory",
+    "os error 12",
+    "MemoryError",
+)
 _TOO_LARGE: Final = ("Implementation limit exceeded", "Code for function is too large")
 
 Progress = Callable[[str, float], None]
@@ -158,7 +165,7 @@ class Compiler:
             return self._memory(job)
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         text = f"the compiler process died of {how} on {job.path}"
-        return self._failed(job, f"{text}: {_shown(said)}" if said else text, code)
+        return self._failed(job, f"{text}: {_shown(said[-_SHOWN_CHARACTERS:])}" if said else text, code)
 
     def _memory(self, job: CompileJob) -> CompileLimit:
         return self._limit(
