@@ -1,0 +1,259 @@
+"""The host's functions and resources, and how a guest reaches them.
+
+One C callback serves all imports of the process. The number it gets names a :class:`BoundImport`, which is held
+weakly: what keeps an import alive is its instance, so nothing outlives that, and no owner is kept by its own bound
+methods. No exception leaves the callback: it is kept aside in the instance's :class:`CallFrame`, and raised when the
+call is over.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import weakref
+from collections.abc import Callable
+from typing import Any, Final
+
+from wasmtime import component as wc
+
+from stellatune_plugins.engine import component_capi as api
+from stellatune_plugins.engine.codec import FunctionCodec, layout
+from stellatune_plugins.engine.interrupts import InterruptShield
+from stellatune_plugins.engine.plan import ComponentPlan
+from stellatune_plugins.engine.resources import HostResource, InstanceHandles, resource_id
+from stellatune_plugins.engine.values import Err, Variant
+from stellatune_plugins.engine.wasi import is_wasi
+from stellatune_plugins.engine.wit_names import find_compatible
+from stellatune_plugins.errors import InstantiateFailed
+
+
+def _close(value: Any) -> None:
+    close = getattr(value, "close", None)
+    if close is not None:
+        close()
+
+
+class HostImports:
+    """What the host offers to one component: plain functions by interface and name.
+
+    A function gets its arguments, and gives its result, in the form of :mod:`stellatune_plugins.engine.values`.
+    Methods are named as in the binary (``[method]process.wait-exit``) and get the host's object first. A failure
+    belongs into an ``Err``; an exception is the host's own defect. It runs while the guest's Store is taken, so it
+    must never call that guest.
+    """
+
+    def __init__(self) -> None:
+        self.functions: dict[str, dict[str, Callable[..., Any]]] = {}
+        self.resources: dict[str, dict[str, HostResource]] = {}
+
+    def add(self, interface: str, name: str, function: Callable[..., Any]) -> None:
+        """Serve a function; the empty interface is the root."""
+        self.functions.setdefault(interface, {})[name] = function
+
+    def add_resource(
+        self, interface: str, name: str, kind: type, *, close: Callable[[Any], None] | None = None
+    ) -> None:
+        """Serve a resource by objects of class ``kind``.
+
+        Args:
+            interface: full name with version.
+            name: the resource's name in WIT.
+            kind: the class; anything else is refused where the resource is expected.
+            close: called with an object that the guest dropped, or still held at the end; its own ``close``, where it
+                has one, by default.
+        """
+        self.resources.setdefault(interface, {})[name] = HostResource(kind, close or _close)
+
+    def serving(self, interface: str) -> tuple[dict[str, Callable[..., Any]], dict[str, HostResource]]:
+        """What serves an interface that a component imports, perhaps in another compatible version."""
+        name = find_compatible(interface, [*self.functions, *self.resources])
+        if name is None:
+            return {}, {}
+        return self.functions.get(name, {}), self.resources.get(name, {})
+
+
+class CallFrame:
+    """What one instance's callbacks share with the call that is in progress."""
+
+    __slots__ = ("__weakref__", "failed_import", "failure", "handles", "shield")
+
+    def __init__(self, handles: InstanceHandles) -> None:
+        self.handles = handles
+        self.shield = InterruptShield()
+        self.failure: BaseException | None = None
+        self.failed_import = ""
+
+    def note(self, name: str, error: BaseException) -> None:
+        """Keep an exception aside; the first one stands."""
+        if self.failure is None:
+            self.failure = error
+            self.failed_import = name
+
+
+class BoundImport:
+    """One host function, bound to one instance."""
+
+    __slots__ = ("__weakref__", "codec", "frame", "function", "name")
+
+    def __init__(self, name: str, codec: FunctionCodec, function: Callable[..., Any], frame: CallFrame) -> None:
+        self.name = name
+        self.codec = codec
+        self.function = function
+        self.frame = frame
+
+    def serve(self, args: int, size: int, results: int) -> int:
+        """Run the function on raw arguments and store its raw result; gives an error's address, or 0."""
+        handles = self.frame.handles
+        try:
+            values = self.codec.decode_args(api.read_memory(args, size * layout.VALUE_BYTES), handles)
+            answer = self.frame.shield.within_host(self.function, values)
+            self._answer(answer, results)
+        except BaseException as error:  # noqa: BLE001 - nothing may pass into wasmtime
+            self.frame.note(self.name, error)
+            if isinstance(error, Exception) and self.codec.answers_plugin_error:
+                # The guest gets to know that it failed, never how: the host's own text is none of its business.
+                self._answer(Err(Variant("internal", f"the host failed to serve {self.name}")), results)
+                return 0
+            return int(api.error_new(b"the host failed to serve an import"))
+        return 0
+
+    def _answer(self, value: Any, results: int) -> None:
+        handles = self.frame.handles
+        keep: list[Any] = []
+        try:
+            image = self.codec.encode_answer(value, keep, handles)
+        except BaseException:
+            handles.take_back(keep, close=True)
+            raise
+        if image:
+            api.val_clone(image, results)
+            handles.end_loans(keep)
+
+
+_bound: weakref.WeakValueDictionary[int, BoundImport] = weakref.WeakValueDictionary()
+_frames: weakref.WeakValueDictionary[int, CallFrame] = weakref.WeakValueDictionary()
+_numbers: Final = itertools.count(1)
+
+
+def _serve(data: int, _context: int, _type: int, args: int, size: int, results: int, _results_size: int) -> int:
+    try:
+        bound = _bound.get(data)
+        if bound is None:
+            return int(api.error_new(b"the host of this import is gone"))
+        return bound.serve(args, size, results)
+    except BaseException as error:  # noqa: BLE001 - nothing may pass into wasmtime
+        bound = _bound.get(data)
+        if bound is not None:
+            bound.frame.note(bound.name, error)
+        return int(api.error_new(b"the host failed to serve an import"))
+
+
+def _drop(data: int, _context: int, rep: int) -> int:
+    try:
+        frame = _frames.get(data)
+        if frame is not None:
+            frame.shield.within_host(frame.handles.table.close, (rep,))
+    except BaseException as error:  # noqa: BLE001 - nothing may pass into wasmtime
+        frame = _frames.get(data)
+        if frame is not None:
+            frame.note("the drop of a resource", error)
+        return int(api.error_new(b"the host failed to drop a resource"))
+    return 0
+
+
+_serve_callback: Final = api.ImportCallback(_serve)
+_drop_callback: Final = api.DestructorCallback(_drop)
+
+
+class BoundLinker:
+    """A linker with everything that one instance of one component needs.
+
+    Args:
+        engine: the ``wasmtime.Engine``.
+        plan: the component's.
+        imports: what the host serves.
+        frame: the instance's; must live as long as the instance.
+
+    Raises:
+        InstantiateFailed: the component imports what the host does not serve; all of it is named.
+    """
+
+    def __init__(self, engine: Any, plan: ComponentPlan, imports: HostImports, frame: CallFrame) -> None:
+        self.bound: list[BoundImport] = []
+        self._frame = frame
+        self._missing: list[str] = []
+        self._frame_number = next(_numbers)
+        _frames[self._frame_number] = frame
+        self.raw = wc.Linker(engine)
+        self._add_wasi(plan)
+        self._add_host(plan, imports)
+        if self._missing:
+            raise InstantiateFailed(
+                f"the component imports what this host does not serve: {', '.join(self._missing)}",
+                missing=self._missing,
+            )
+        if plan.imports_unknown_wasi:
+            # Language runtimes import more of WASI than they use (wasi:http): calling it traps.
+            self.raw.define_unknown_imports_as_traps(plan.component)
+
+    def _add_wasi(self, plan: ComponentPlan) -> None:
+        if not plan.imports_wasi:
+            return
+        self.raw.add_wasip2()
+
+    def _add_host(self, plan: ComponentPlan, imports: HostImports) -> None:
+        with self.raw.root() as root:
+            for interface, shape in plan.shape.imports.items():
+                if is_wasi(interface):
+                    continue
+                functions, resources = imports.serving(interface)
+                wanted = [(name, functions.get(name)) for name in shape.functions]
+                # A resource that another interface defines is only passed on here, under the same identity.
+                owned = [name for name, home in shape.resources.items() if home == f"{interface}#{name}"]
+                for name in (*[name for name, found in wanted if found is None], *(set(owned) - set(resources))):
+                    self._missing.append(f"{interface}#{name}" if interface else name)
+                if self._missing:
+                    continue
+                if interface:
+                    with root.add_instance(interface) as instance:
+                        self._add_interface(instance, interface, plan, wanted)
+                else:
+                    self._add_interface(root, interface, plan, wanted)
+
+    def _add_interface(
+        self, linker: Any, interface: str, plan: ComponentPlan, functions: list[tuple[str, Any]]
+    ) -> None:
+        address = ctypes.cast(linker.ptr(), ctypes.c_void_p).value
+        for name, home in plan.shape.imports[interface].resources.items():
+            kind = wc.ResourceType.host(resource_id(home))
+            raw = name.encode()
+            _check(
+                api.linker_add_resource(
+                    address,
+                    raw,
+                    len(raw),
+                    ctypes.cast(kind.ptr(), ctypes.c_void_p),
+                    ctypes.cast(_drop_callback, ctypes.c_void_p),
+                    self._frame_number,
+                    None,
+                )
+            )
+        for name, function in functions:
+            label = f"{interface}#{name}" if interface else name
+            bound = BoundImport(label, plan.import_codec(interface, name), function, self._frame)
+            number = next(_numbers)
+            _bound[number] = bound
+            self.bound.append(bound)
+            raw = name.encode()
+            _check(
+                api.linker_add_func(address, raw, len(raw), ctypes.cast(_serve_callback, ctypes.c_void_p), number, None)
+            )
+
+    def close(self) -> None:
+        """Free the linker; instances made with it go on."""
+        self.raw.close()
+
+
+def _check(error: int | None) -> None:
+    if error is not None:
+        raise InstantiateFailed(f"an import could not be linked: {api.error_text(error)}")

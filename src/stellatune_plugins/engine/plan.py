@@ -1,0 +1,76 @@
+"""Everything about a component that its instances share: its shape, and the codecs of its functions."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from stellatune_plugins.engine.codec import FunctionCodec
+from stellatune_plugins.engine.shape import component_shape
+from stellatune_plugins.engine.wasi import is_provided, is_wasi
+from stellatune_plugins.engine.wit_names import QualifiedName, find_compatible
+from stellatune_plugins.errors import WorldMismatch
+
+
+def operation_name(interface: str, function: str) -> str:
+    """A function's short name for errors and logs: ``dsp.create``, ``dsp.processor.close``."""
+    name = QualifiedName.parse(interface)
+    short = function.rpartition("]")[2]
+    return f"{name.item if name else interface}.{short}" if interface else short
+
+
+class ComponentPlan:
+    """See the module. Codecs are made when first asked for; two threads that make the same one do no harm."""
+
+    def __init__(self, component: Any, engine: Any) -> None:
+        self._component = weakref.ref(component)
+        self.shape = component_shape(component, engine)
+        self.imports_wasi = any(map(is_wasi, self.shape.imports))
+        self.imports_unknown_wasi = any(is_wasi(name) and not is_provided(name) for name in self.shape.imports)
+        self.imports_functions = any(shape.functions or shape.resources for shape in self.shape.imports.values())
+        self._codecs: dict[tuple[bool, str, str], FunctionCodec] = {}
+
+    @property
+    def component(self) -> Any:
+        """The component itself, which is alive while anyone uses its plan."""
+        return self._component()
+
+    def import_codec(self, interface: str, name: str) -> FunctionCodec:
+        """The codec of an imported function."""
+        key = (True, interface, name)
+        codec = self._codecs.get(key)
+        if codec is None:
+            kind = self.shape.imports[interface].functions[name]
+            codec = self._codecs[key] = FunctionCodec(operation_name(interface, name), kind)
+        return codec
+
+    def export_codec(self, interface: str, name: str) -> tuple[str, FunctionCodec]:
+        """The interface's real name, perhaps of another compatible version, and the codec of a function of it.
+
+        Raises:
+            WorldMismatch: the component does not export it.
+        """
+        found = interface if interface in self.shape.exports else find_compatible(interface, list(self.shape.exports))
+        kind = None if found is None else self.shape.exports[found].functions.get(name)
+        if found is None or kind is None:
+            raise WorldMismatch(f"the component does not export {interface}#{name}".replace(" #", " "))
+        key = (False, found, name)
+        codec = self._codecs.get(key)
+        if codec is None:
+            codec = self._codecs[key] = FunctionCodec(operation_name(interface, name), kind)
+        return found, codec
+
+
+_plans: weakref.WeakKeyDictionary[Any, ComponentPlan] = weakref.WeakKeyDictionary()
+
+
+def plan_of(component: Any, engine: Any) -> ComponentPlan:
+    """The plan of a ``wasmtime.component.Component``; made once for each.
+
+    Raises:
+        WasmInvalid: its types are too deep or too many.
+    """
+    plan = _plans.get(component)
+    if plan is None:
+        plan = _plans[component] = ComponentPlan(component, engine)
+    return plan
