@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
+from stellatune_plugins.hotpath import HotPathSettings
 from stellatune_plugins.model import AudioSpec, Home, RuntimeRoute
 from stellatune_plugins.observe import EventBus
-from stellatune_plugins.registry.runtime import PluginRuntime
+from stellatune_plugins.registry.runtime import PluginRuntime, RuntimeSettings
 from stellatune_plugins.session.chain_builder import ChainBuilder, StageRequest
 from stellatune_plugins.session.native_runtime import NativeRenderRuntime
 from stellatune_plugins.session.runtime import RuntimeSpec
@@ -28,6 +29,8 @@ class PluginRenderRuntime(NativeRenderRuntime):
         stages: the chain that every stream gets.
         strict: a plugin that cannot be started fails the render instead of being bypassed.
         bus: where events go.
+        settings: limits and deadlines of components.
+        hot_settings: limits and deadlines of the fused chain.
     """
 
     def __init__(
@@ -38,11 +41,13 @@ class PluginRenderRuntime(NativeRenderRuntime):
         *,
         strict: bool = False,
         bus: EventBus | None = None,
+        settings: RuntimeSettings | None = None,
+        hot_settings: HotPathSettings | None = None,
     ) -> None:
         super().__init__(bus)
-        self.plugins = PluginRuntime(home, route, self.bus, natives=self.native)
+        self.plugins = PluginRuntime(home, route, self.bus, natives=self.native, settings=settings)
         self._stages = tuple(stages)
-        self._builder = ChainBuilder(self.plugins, self._stages, bus=self.bus, strict=strict)
+        self._builder = ChainBuilder(self.plugins, self._stages, bus=self.bus, settings=hot_settings, strict=strict)
 
     def chain(self, spec: AudioSpec) -> Chain:
         return self._builder(spec) if self._stages else IdentityChain(spec)
