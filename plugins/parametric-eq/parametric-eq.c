@@ -420,7 +420,8 @@ static void st_plugin_process(st_plugin *p, const float *in, float *out, u32 fra
         eq_run(p, &p->bank[p->now], in, out, n);
         const double scale = 1.0 / (double)p->fade_frames;
         for (u32 i = 0; i < n; i++) {
-            const float t = (float)((double)(p->fade_at + i + 1) * scale);
+            const double along = (double)(p->fade_at + i + 1) * scale;
+            const float t = (float)(along * along * (3.0 - 2.0 * along)); /* no corners at either end */
             for (u32 c = 0; c < channels; c++) {
                 const u32 at = i * channels + c;
                 out[at] = out[at] + t * (fresh[at] - out[at]);

@@ -20,7 +20,7 @@ static const st_param verb_params[] = {
     [DAMPING_HZ] = {"damping_hz", ST_NUMBER, 500.0, 20000.0, 5500.0, 0},
     [LOW_CUT_HZ] = {"low_cut_hz", ST_NUMBER, 20.0, 1000.0, 120.0, 0},
     [WIDTH] = {"width", ST_NUMBER, 0.0, 1.0, 1.0, 0},
-    [WET_DB] = {"wet_db", ST_NUMBER, -96.0, 6.0, -15.0, 0},
+    [WET_DB] = {"wet_db", ST_NUMBER, -96.0, 6.0, -10.0, 0},
     [DRY_DB] = {"dry_db", ST_NUMBER, -96.0, 6.0, 0.0, 0},
 };
 static const st_schema verb_schema = {verb_params, ST_COUNT(verb_params), 0, 0, 0, 0, 0};
@@ -164,9 +164,9 @@ ST_INLINE void verb_write(float *ring, u32 mask, u32 at, const float *from, u32 
     }
 }
 
-/* Adding and taking away a small number leaves nothing of what is smaller still: it keeps subnormals out of the delay
- * lines, where they would go round for a long time and cost many times a normal number. */
-ST_INLINE f32x4 verb_flush(f32x4 v) { return (v + st_splat(1e-18f)) - st_splat(1e-18f); }
+/* Keeps subnormals out of the delay lines, where they would go round for a long time and cost many times a normal
+ * number, and lets what rings out end as zeros. */
+ST_INLINE f32x4 verb_flush(f32x4 v) { return (f32x4)((i32x4)v & (st_abs4(v) >= st_splat(1e-20f))); }
 
 /* Takes a step's input: one vector a side, through the low cut. Mono goes to both sides. */
 static void verb_take(st_plugin *p, const float *in, u32 n) {
