@@ -12,13 +12,23 @@ import msgspec
 from stellatune_plugins.contract import DspProcessor
 from stellatune_plugins.engine.core import CoreModule
 from stellatune_plugins.errors import (
-    AbilityNotFound,
-    ConfigRejected,
+    CallDeadline,
+    CompileFailed,
+    CompileLimit,
+    GuestContract,
+    GuestTrap,
+    HookFailed,
+    HotPathRejected,
+    InstanceDead,
+    InstantiateFailed,
     LayoutUnsupported,
+    NativePluginFailed,
+    NotWasm,
     PluginFailure,
-    PluginNotInstalled,
+    StageFailed,
     StellatuneError,
-    UsageError,
+    WasmInvalid,
+    WorldMismatch,
 )
 from stellatune_plugins.hotpath import FusedChain, HotPathSettings, HotStage, Mapping
 from stellatune_plugins.model import (
@@ -39,8 +49,25 @@ from stellatune_plugins.session import channel_map
 from stellatune_plugins.session.chain import AbsentNode, Closes, FusedNode, HostNode, Node, SessionChain
 from stellatune_plugins.session.host_stage import HostStage, StageIdentity
 
-# What is the user's to correct stops a session before it starts; everything else is the plugin's, and is bypassed.
-USERS_MISTAKES = (AbilityNotFound, ConfigRejected, LayoutUnsupported, PluginNotInstalled, UsageError)
+# A plugin's own faults are bypassed. Everything else stops the session before it starts: what the user can correct
+# (no such plugin, a refused configuration), and what would be the host's own defect.
+PLUGINS_FAULTS = (
+    CallDeadline,
+    CompileFailed,
+    CompileLimit,
+    GuestContract,
+    GuestTrap,
+    HookFailed,
+    HotPathRejected,
+    InstanceDead,
+    InstantiateFailed,
+    NativePluginFailed,
+    NotWasm,
+    PluginFailure,
+    StageFailed,
+    WasmInvalid,
+    WorldMismatch,
+)
 
 _REFUSALS = {"unsupported", "invalid-arg"}
 """Cases with which ``create`` may refuse a channel count."""
@@ -124,9 +151,7 @@ class ChainBuilder:
         found = self._runtime.catalog.find(AbilityKind.DSP, request.plugin, request.type_id)
         try:
             stage = self._negotiate(index, found, request, spec)
-        except USERS_MISTAKES:
-            raise
-        except StellatuneError as error:
+        except PLUGINS_FAULTS as error:
             error.at(plugin=found.key.plugin_id, component=found.key.component_id, capability=found.capability)
             if self._strict:
                 raise
@@ -300,7 +325,7 @@ class ChainBuilder:
             else:
                 processors = [stage.processor]
             return HostNode(HostStage(identity, make, processors=processors, **options))
-        except StellatuneError as error:
+        except PLUGINS_FAULTS as error:
             if self._strict:
                 raise
             stage.processor.close()
