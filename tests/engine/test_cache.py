@@ -16,7 +16,8 @@ from wasmtime.component import Component
 
 from stellatune_plugins.engine import cache
 from stellatune_plugins.engine.cache import CodeStore
-from stellatune_plugins.engine.cache_folder import CacheFolder, EntryRejected
+from stellatune_plugins.engine.cache_files import EntryRejected
+from stellatune_plugins.engine.cache_folder import CacheFolder
 from stellatune_plugins.engine.cache_key import code_key, this_target
 from stellatune_plugins.engine.cache_lock import CompileClaims
 from stellatune_plugins.engine.compiler import CompileJob, CompileLimits

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from stellatune_plugins.engine.cache_folder import KEY_FILE, STALE_SECONDS, CacheFolder, EntryRejected
+from stellatune_plugins.engine.cache_files import EntryRejected
+from stellatune_plugins.engine.cache_folder import STALE_SECONDS, CacheFolder
+from stellatune_plugins.engine.cache_secret import KEY_FILE
 from stellatune_plugins.engine.sealed import Sealed
 
 KEYS = [bytes([n]) * 32 for n in range(8)]
@@ -305,7 +307,7 @@ import sys, pathlib
 from stellatune_plugins.engine.cache_folder import CacheFolder
 from stellatune_plugins.engine.sealed import Sealed
 folder = CacheFolder(pathlib.Path(sys.argv[1]), cap_bytes=1 << 20)
-for _ in range(50):
+for _ in range(15):
     for key in range(4):
         with Sealed.of_bytes(bytes([key]) * 5000) as code:
             folder.write(bytes([key]) * 32, code)

@@ -279,6 +279,19 @@ def test_a_child_that_cannot_start_its_engine_says_why() -> None:
     assert "bogus" in failure.message
 
 
+@pytest.mark.parametrize("where", ["__init__", "begin"])
+def test_a_system_without_room_for_a_child_is_reported(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """No process or file descriptor to be had is an error of the batch's pieces, with nothing left behind."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(CompileProcess, where, full)
+    for outcome in _outcomes([_job(_module(n)) for n in range(3)]):
+        assert isinstance(outcome, CompileFailed)
+        assert "Too many open files" in outcome.message
+
+
 @pytest.mark.parametrize("size", [0, 5, 1 << 40])
 def test_code_of_another_length_is_not_taken(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """An answer that does not fit what was written is a failure, not code."""

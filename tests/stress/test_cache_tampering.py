@@ -15,7 +15,7 @@ import pytest
 import wasmtime
 
 from stellatune_plugins.engine.cache import CodeStore
-from stellatune_plugins.engine.cache_folder import KEY_FILE
+from stellatune_plugins.engine.cache_secret import KEY_FILE
 from stellatune_plugins.engine.compiler import CompileJob
 from stellatune_plugins.engine.config import EngineSettings, WasmEngine
 from stellatune_plugins.engine.sealed import Sealed

@@ -15,7 +15,8 @@ from typing import Final, NamedTuple, TypeVar, cast
 import wasmtime
 from wasmtime.component import Component
 
-from stellatune_plugins.engine.cache_folder import CacheFolder, EntryRejected, Usage
+from stellatune_plugins.engine.cache_files import EntryRejected
+from stellatune_plugins.engine.cache_folder import CacheFolder, Usage
 from stellatune_plugins.engine.cache_key import code_key, this_target
 from stellatune_plugins.engine.cache_lock import CompileClaims
 from stellatune_plugins.engine.compiler import CompileJob, CompileLimits, Compiler, Outcome, Progress
@@ -196,8 +197,8 @@ class CodeStore:
                 )
                 failed.__cause__ = error
                 return failed
+            loaded = self._keep(key, loaded, "compiled")  # first, or another thread would find it in the folder
             self._on_folder(lambda folder: folder.write(key, code))
-        self._keep(key, loaded, "compiled")
         self._emit(CodeCompiled(plugin=job.plugin, path=job.path, wasm_bytes=len(job.wasm), seconds=outcome.seconds))
         return loaded
 
@@ -206,8 +207,7 @@ class CodeStore:
         with self._lock:
             known = self._known.get(key)
         if known is not None:
-            self._keep(key, known, "shared")
-            return known
+            return self._keep(key, known, "shared")
         started = time.perf_counter()
         try:
             sealed = self._on_folder(lambda folder: folder.read(key))
@@ -221,7 +221,7 @@ class CodeStore:
         except wasmtime.WasmtimeError:
             self._reject(key, job, "genuine, but refused by the engine")
             return None
-        self._keep(key, loaded, "loaded")
+        loaded = self._keep(key, loaded, "loaded")
         self._emit(CodeLoaded(plugin=job.plugin, path=job.path, seconds=time.perf_counter() - started))
         return loaded
 
@@ -231,14 +231,16 @@ class CodeStore:
             return Component.deserialize_file(self._engine.raw, code.path)
         return wasmtime.Module.deserialize_file(self._engine.raw, code.path)
 
-    def _keep(self, key: bytes, code: Code, how: str) -> None:
+    def _keep(self, key: bytes, code: Code, how: str) -> Code:
+        """Count and remember; where another thread came first, its object is the one."""
         with self._lock:
             self._counts[how] += 1
-            self._known[key] = code
+            code = self._known.setdefault(key, code)
             self._kept[key] = code
             self._kept.move_to_end(key)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
+        return code
 
     def _reject(self, key: bytes, job: CompileJob, reason: str) -> None:
         with self._lock:

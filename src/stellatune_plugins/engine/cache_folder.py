@@ -11,36 +11,25 @@ from __future__ import annotations
 import contextlib
 import hmac
 import os
-import secrets
-import shutil
-import stat
 import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from stellatune_plugins.engine.cache_files import OTHERS, TEMPORARY, EntryRejected, private_file, remove, replacing
+from stellatune_plugins.engine.cache_secret import KEY_BYTES, new_secret, the_secret
 from stellatune_plugins.engine.sealed import Sealed, write_all
 
 SUFFIX: Final = ".code"
-KEY_FILE: Final = "key"
-KEY_BYTES: Final = 32
 STALE_SECONDS: Final = 3600.0
 """A temporary file older than this belongs to a process that died."""
 
-_TEMPORARY: Final = ".new-"
 _MAGIC: Final = b"STLCODE\x01"
 _SIGNED: Final = struct.Struct(f">{len(_MAGIC)}sQ{KEY_BYTES}s")
 _MAC_BYTES: Final = 32
 _HEADER_BYTES: Final = _SIGNED.size + _MAC_BYTES
-_OTHERS: Final = 0o077
 _OTHERS_WRITE: Final = 0o022
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-class EntryRejected(Exception):
-    """Raised when an entry is there and must not be used; the text says why."""
 
 
 class Usage(NamedTuple):
@@ -77,7 +66,7 @@ class CacheFolder:
         """
         try:
             with self._opened() as folder:
-                return _read_entry(folder, _entry_name(key), key, _secret(folder))
+                return _read_entry(folder, _entry_name(key), key, the_secret(folder))
         except FileNotFoundError:
             return None
 
@@ -93,8 +82,8 @@ class CacheFolder:
         with self._opened() as folder:
             signed = _SIGNED.pack(_MAGIC, payload.size, key)
             with payload.view() as view:
-                header = signed + _mac(_secret(folder), signed, view)
-            with _replacing(folder, _entry_name(key)) as target:
+                header = signed + _mac(the_secret(folder), signed, view)
+            with replacing(folder, _entry_name(key)) as target:
                 write_all(target, header)
                 payload.copy_to(target)
             _evict(folder, self._cap)
@@ -106,7 +95,7 @@ class CacheFolder:
             OSError: the folder cannot be written.
         """
         with contextlib.suppress(FileNotFoundError), self._opened() as folder:
-            _remove(folder, _entry_name(key))
+            remove(folder, _entry_name(key))
 
     def prune(self, cap_bytes: int | None = None) -> int:
         """Evict the least recently used entries down to the cap, and what dead processes left. Returns their count.
@@ -165,10 +154,10 @@ class CacheFolder:
             found = os.fstat(descriptor)
             if found.st_uid != os.geteuid():
                 raise PermissionError(f"{self.path} belongs to user {found.st_uid}, not to {os.geteuid()}")
-            if found.st_mode & _OTHERS:
+            if found.st_mode & OTHERS:
                 os.fchmod(descriptor, 0o700)
                 if found.st_mode & _OTHERS_WRITE:
-                    _new_secret(descriptor, replace=True)
+                    new_secret(descriptor, replace=True)
             yield descriptor
         finally:
             os.close(descriptor)
@@ -184,35 +173,12 @@ def _mac(secret: bytes, signed: bytes, payload: object) -> bytes:
     return digest.digest()
 
 
-def _private_file(descriptor: int) -> os.stat_result:
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        raise EntryRejected("not a regular file")
-    if found.st_uid != os.geteuid():
-        raise EntryRejected(f"owned by user {found.st_uid}")
-    if found.st_mode & _OTHERS:
-        raise EntryRejected(f"open to other users (mode {stat.S_IMODE(found.st_mode):03o})")
-    return found
-
-
 def _read_entry(folder: int, name: str, key: bytes, secret: bytes) -> Sealed:
-    try:
-        descriptor = os.open(name, _READ, dir_fd=folder)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise EntryRejected(f"cannot be opened: {error.strerror}") from error
-    try:
-        found = _private_file(descriptor)
-        payload = _checked_payload(descriptor, found.st_size, key, secret)
+    with private_file(folder, name) as descriptor:
+        payload = _checked_payload(descriptor, os.fstat(descriptor).st_size, key, secret)
         with contextlib.suppress(OSError):  # a read-only folder is still good for reading
             os.utime(descriptor)  # used just now, for eviction
-    except OSError as error:
-        raise EntryRejected(f"cannot be read: {error.strerror}") from error
-    else:
         return payload
-    finally:
-        os.close(descriptor)
 
 
 def _checked_payload(descriptor: int, file_size: int, key: bytes, secret: bytes) -> Sealed:
@@ -238,88 +204,6 @@ def _checked_payload(descriptor: int, file_size: int, key: bytes, secret: bytes)
     raise EntryRejected("authentication failed")
 
 
-def _secret(folder: int) -> bytes:
-    """The user's secret; made where it is missing, replaced where others may know it or it is damaged."""
-    try:
-        return _read_secret(folder)
-    except FileNotFoundError:
-        _new_secret(folder, replace=False)
-    except EntryRejected:
-        _new_secret(folder, replace=True)
-    try:
-        return _read_secret(folder)
-    except EntryRejected as error:
-        raise PermissionError(f"the key of the code cache: {error}") from error
-
-
-def _read_secret(folder: int) -> bytes:
-    try:
-        descriptor = os.open(KEY_FILE, _READ, dir_fd=folder)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise EntryRejected(f"cannot be opened: {error.strerror}") from error
-    try:
-        _private_file(descriptor)
-        secret = os.pread(descriptor, KEY_BYTES + 1, 0)
-        if len(secret) != KEY_BYTES:
-            raise EntryRejected("damaged")
-        return secret
-    finally:
-        os.close(descriptor)
-
-
-def _new_secret(folder: int, *, replace: bool) -> None:
-    with _temporary(folder) as (name, target):
-        write_all(target, secrets.token_bytes(KEY_BYTES))
-        os.fsync(target)
-        if replace:
-            if _is_folder(folder, KEY_FILE):
-                _remove(folder, KEY_FILE)
-            os.rename(name, KEY_FILE, src_dir_fd=folder, dst_dir_fd=folder)
-        else:
-            # A link never replaces: of two processes that start at once, both use the first one's secret.
-            with contextlib.suppress(FileExistsError):
-                os.link(name, KEY_FILE, src_dir_fd=folder, dst_dir_fd=folder)
-
-
-@contextlib.contextmanager
-def _replacing(folder: int, name: str) -> Iterator[int]:
-    """A new file that takes over ``name`` once it is whole and on the disk."""
-    with _temporary(folder) as (temporary, target):
-        yield target
-        os.fsync(target)
-        if _is_folder(folder, name):
-            _remove(folder, name)
-        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-
-
-@contextlib.contextmanager
-def _temporary(folder: int) -> Iterator[tuple[str, int]]:
-    name = f"{_TEMPORARY}{secrets.token_hex(8)}"
-    target = os.open(name, _CREATE, 0o600, dir_fd=folder)
-    try:
-        yield name, target
-    finally:
-        os.close(target)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=folder)
-
-
-def _is_folder(folder: int, name: str) -> bool:
-    try:
-        return stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-    except FileNotFoundError:
-        return False
-
-
-def _remove(folder: int, name: str) -> None:
-    if _is_folder(folder, name):
-        shutil.rmtree(name, dir_fd=folder)
-    else:
-        os.unlink(name, dir_fd=folder)
-
-
 def _entries(folder: int) -> list[_Entry]:
     return [_Entry(s.st_mtime, s.st_size, name) for name, s in _listing(folder) if name.endswith(SUFFIX)]
 
@@ -340,12 +224,12 @@ def _evict(folder: int, cap: int) -> int:
         if total <= cap:
             break
         with contextlib.suppress(FileNotFoundError):
-            _remove(folder, entry.name)
+            remove(folder, entry.name)
             removed += 1
         total -= entry.size
     old = time.time() - STALE_SECONDS
     for name, found in _listing(folder):
-        if name.startswith(_TEMPORARY) and found.st_mtime < old:
+        if name.startswith(TEMPORARY) and found.st_mtime < old:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=folder)
     return removed

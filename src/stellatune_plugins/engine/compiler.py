@@ -84,11 +84,14 @@ class Compiler:
         """
         waiting = collections.deque[int]()
         for index, job in enumerate(jobs):
-            if len(job.wasm) > self._limits.wasm_bytes:
+            if len(job.wasm) <= self._limits.wasm_bytes:
+                waiting.append(index)
+            else:
                 text = f"{job.path} has {len(job.wasm)} bytes, {self._limits.wasm_bytes} are allowed"
                 yield index, self._limit(job, "size", text)
-            else:
-                waiting.append(index)
+        yield from self._run(jobs, waiting)
+
+    def _run(self, jobs: Sequence[CompileJob], waiting: collections.deque[int]) -> Generator[tuple[int, Outcome]]:
         busy: dict[int, _Run] = {}
         idle: list[CompileProcess] = []
         cores = len(os.sched_getaffinity(0))
@@ -97,11 +100,15 @@ class Compiler:
         try:
             while waiting or busy:
                 while waiting and len(busy) < places:
-                    job = jobs[waiting[0]]
-                    process = idle.pop() if idle else CompileProcess(self._settings, self._limits.memory_bytes, threads)
-                    run = _Run(process, waiting.popleft(), job, time.monotonic())
-                    busy[process.fileno()] = run
-                    process.begin(job.wasm, job.kind, cpu_seconds=int(self._limits.seconds * threads) + 1)
+                    index = waiting.popleft()
+                    try:
+                        run = self._start(index, jobs[index], idle, threads)
+                    except OSError as error:
+                        yield index, self._failed(jobs[index], f"no compiler process can be started: {error}")
+                    else:
+                        busy[run.process.fileno()] = run
+                if not busy:
+                    break
                 ended = self._wait(busy)
                 if ended is None:
                     continue
@@ -115,6 +122,21 @@ class Compiler:
         finally:
             for process in [*idle, *(run.process for run in busy.values())]:
                 process.kill()
+
+    def _start(self, index: int, job: CompileJob, idle: list[CompileProcess], threads: int) -> _Run:
+        """Hand a job to an idle child, else to a new one.
+
+        Raises:
+            OSError: the system has no process, memory or file descriptor left.
+        """
+        process = idle.pop() if idle else CompileProcess(self._settings, self._limits.memory_bytes, threads)
+        run = _Run(process, index, job, time.monotonic())
+        try:
+            process.begin(job.wasm, job.kind, cpu_seconds=int(self._limits.seconds * threads) + 1)
+        except BaseException:
+            process.kill()
+            raise
+        return run
 
     def _wait(self, busy: dict[int, _Run]) -> tuple[_Run, Outcome] | None:
         """Wait for an answer, a deadline or the next time to show progress, whichever comes first."""
