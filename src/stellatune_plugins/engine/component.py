@@ -23,6 +23,8 @@ from stellatune_plugins.engine.wasi import OutputTap, grant_nothing
 from stellatune_plugins.engine.wit_types import ComponentShape
 from stellatune_plugins.errors import GuestContract, GuestTrap, HostImportFailed, InstantiateFailed, StellatuneError
 
+__all__ = ["ComponentInstance", "HostImports"]
+
 _INSTANTIATE: Final = "instantiate"
 _COPY_LIMIT: Final = "too much data is being copied"
 
@@ -65,7 +67,7 @@ class ComponentInstance:
         self.dead_because: str | None = None
         self.close_failures: tuple[BaseException, ...] = ()
         self._component = component
-        self._plan = plan_of(component, store.engine.raw)
+        self._plan = plan_of(component)
         hosts: dict[str, HostResource] = {}
         for interface, shape in self._plan.shape.imports.items():
             served = imports.serving(interface)[1]

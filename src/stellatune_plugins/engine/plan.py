@@ -22,9 +22,9 @@ def operation_name(interface: str, function: str) -> str:
 class ComponentPlan:
     """See the module. Codecs are made when first asked for; two threads that make the same one do no harm."""
 
-    def __init__(self, component: Any, engine: Any) -> None:
+    def __init__(self, component: Any) -> None:
         self._component = weakref.ref(component)
-        self.shape = component_shape(component, engine)
+        self.shape = component_shape(component)
         self.imports_wasi = any(map(is_wasi, self.shape.imports))
         self.imports_unknown_wasi = any(is_wasi(name) and not is_provided(name) for name in self.shape.imports)
         self.imports_functions = any(shape.functions or shape.resources for shape in self.shape.imports.values())
@@ -64,7 +64,7 @@ class ComponentPlan:
 _plans: weakref.WeakKeyDictionary[Any, ComponentPlan] = weakref.WeakKeyDictionary()
 
 
-def plan_of(component: Any, engine: Any) -> ComponentPlan:
+def plan_of(component: Any) -> ComponentPlan:
     """The plan of a ``wasmtime.component.Component``; made once for each.
 
     Raises:
@@ -72,5 +72,5 @@ def plan_of(component: Any, engine: Any) -> ComponentPlan:
     """
     plan = _plans.get(component)
     if plan is None:
-        plan = _plans[component] = ComponentPlan(component, engine)
+        plan = _plans[component] = ComponentPlan(component)
     return plan

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from typing import Any, Final
 
+import wasmtime
 from wasmtime import component as wc
 
 from stellatune_plugins.engine.wit_types import (
@@ -50,7 +52,13 @@ _MOST_RESOURCES: Final = 1_000
 _known: weakref.WeakKeyDictionary[Any, ComponentShape] = weakref.WeakKeyDictionary()
 
 
-def component_shape(component: Any, engine: Any) -> ComponentShape:
+@functools.cache
+def _reading_engine() -> Any:
+    """The C API wants an engine to list a component's types, and uses it for core types alone: any will do."""
+    return wasmtime.Engine()
+
+
+def component_shape(component: Any) -> ComponentShape:
     """The shape of a ``wasmtime.component.Component``; read once for each.
 
     Raises:
@@ -58,7 +66,7 @@ def component_shape(component: Any, engine: Any) -> ComponentShape:
     """
     shape = _known.get(component)
     if shape is None:
-        shape = _Reader(engine).read(component)
+        shape = _Reader(_reading_engine()).read(component)
         _known[component] = shape
     return shape
 
