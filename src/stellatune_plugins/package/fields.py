@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from stellatune_plugins.errors import Problem
 from stellatune_plugins.package.paths import path_fault, shown
-from stellatune_plugins.package.strict_json import ROOT, field
+from stellatune_plugins.package.strict_json import field
 
 MAX_LABEL = 256
 """Characters of a name, an id and the like."""
@@ -28,6 +28,10 @@ class Fields:
     def note(self, key: str, message: str) -> None:
         """Note a problem with a field."""
         self._problems.append(Problem(self.path(key), message))
+
+    def note_at(self, path: str, message: str) -> None:
+        """Note a problem with an item of a list, under the path that the list's reader gave."""
+        self._problems.append(Problem(path, message))
 
     def path(self, key: str) -> str:
         """The field's path in the document."""
@@ -140,7 +144,3 @@ class Fields:
         """An object in a field."""
         value = self._get(key, dict, "an object", required=False)
         return None if value is None else Fields(value, self.path(key), self._problems)
-
-    def note_self(self, message: str) -> None:
-        """Note a problem with the object as a whole."""
-        self._problems.append(Problem(self._path or ROOT, message))

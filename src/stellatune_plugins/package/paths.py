@@ -23,8 +23,6 @@ _DEVICE_STEMS = frozenset(
     ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$"]
     + [f"{stem}{digit}" for stem in ("COM", "LPT") for digit in "0123456789\u00b9\u00b2\u00b3"]
 )
-# Control and format characters (which hide or turn round what a person reads), separators of lines, surrogates.
-_UNPRINTABLE = frozenset({"Cc", "Cf", "Zl", "Zp"})
 
 
 class Fault(NamedTuple):
@@ -54,7 +52,7 @@ def _whole_fault(path: str) -> Fault | None:  # noqa: C901, PLR0911 - one return
         return Fault("drive-path", "the path names a drive")
     if "\\" in path:
         return Fault("backslash", "the path has a backslash; folders are parted by forward slashes")
-    if any(unicodedata.category(c) in _UNPRINTABLE for c in path):
+    if not path.isprintable():  # controls, format characters (which hide or turn round what one reads), odd spaces
         return Fault("control-character", "the path has a control or invisible character")
     if len(path.encode()) > MAX_PATH_BYTES:
         return Fault("path-too-long", f"the path is longer than {MAX_PATH_BYTES} bytes")

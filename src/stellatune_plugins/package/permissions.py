@@ -47,14 +47,10 @@ def _file(fields: Fields) -> FilePermission | None:
 
 def _hosts(fields: Fields) -> list[HostPermission]:
     found = []
-    for index, (_, text) in enumerate(fields.texts("hosts", MAX_ASKED, longest=300)):
+    for path, text in fields.texts("hosts", MAX_ASKED, longest=300):
         host = parse_host(text)
         if host is None:
-            fields.note(
-                f"hosts[{index}]",
-                "must be a lower-case host name or address, `*.` before a name of two "
-                "parts or more, and a port after a colon where it is unusual",
-            )
+            fields.note_at(path, "must be a host's name in lower case, `*.` and a name of two parts, or an address")
         else:
             found.append(host)
     return found

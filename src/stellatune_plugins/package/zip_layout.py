@@ -18,6 +18,8 @@ from stellatune_plugins.package.caps import Caps, refusal
 
 STORED = 0
 DEFLATED = 8
+NEWEST_VERSION = 63
+"""Of the format, times ten: what APPNOTE 6.3 describes."""
 
 _END = struct.Struct("<4s4H2LH")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
@@ -132,7 +134,7 @@ def _read_directory(data: bytes, start: int, end: int, count: int) -> list[ZipMe
 
 
 def _member(fields: tuple[int, ...], raw_name: bytes, extra: bytes) -> ZipMember:
-    flags, method, crc, packed, size = fields[3], fields[4], fields[7], fields[8], fields[9]
+    needed, flags, method, crc, packed, size = fields[2], fields[3], fields[4], fields[7], fields[8], fields[9]
     disk, external, offset = fields[13], fields[15], fields[16]
     name = _name(raw_name, flags, extra)
     _check_extra(extra, raw_name, name)
@@ -144,6 +146,8 @@ def _member(fields: tuple[int, ...], raw_name: bytes, extra: bytes) -> ZipMember
         raise refusal("encrypted", "the entry is encrypted", name)
     if flags & _PATCH_FLAG or method not in {STORED, DEFLATED}:
         raise refusal("method", f"the entry is packed by method {method}; only stored and deflated are read", name)
+    if needed & 0xFF > NEWEST_VERSION:
+        raise refusal("version", "the entry needs a newer zip reader", name)
     is_folder = name.endswith("/")
     _check_type(external, name, is_folder=is_folder)
     if is_folder and (packed or size) and not (size == 0 and packed == 2 and method == DEFLATED):
