@@ -25,7 +25,9 @@ from stellatune_plugins.model import (
     PcmChunk,
     SampleRate,
 )
+from stellatune_plugins.native.av_container import EXT_SCORES, open_audio, reason_of
 from stellatune_plugins.native.av_metadata import pictures_of, tags_of
+from stellatune_plugins.native.flac_frames import block_frames, frame_start
 from stellatune_plugins.native.gapless import Mp4End, itunes_gapless
 from stellatune_plugins.native.id3_lists import id3_lists
 from stellatune_plugins.native.streams import StreamFile
@@ -38,20 +40,8 @@ _PREROLL_S: Final = 0.5
 _GIVE_UP_AFTER: Final = 256
 """Damaged packets in a row after which there is nothing left to resynchronise to: about five seconds."""
 _MAX_GAP_S: Final = 30
-_READ_BYTES: Final = 1 << 17
 _MAX_CHANNELS: Final = 64
 
-_EXT_SCORES: Final = {
-    **dict.fromkeys(("flac", "mp3", "m4a", "m4b", "aac", "ogg", "oga", "opus", "wav", "wave", "aif", "aiff"), 100),
-    **dict.fromkeys(("aifc", "alac", "caf", "wv", "ape", "wma", "tta", "tak", "mpc", "w64", "rf64", "au", "snd"), 90),
-    **dict.fromkeys(("ac3", "eac3", "dts", "mka", "mp2", "dsf", "dff", "amr", "spx", "shn", "voc"), 80),
-    **dict.fromkeys(("mp4", "webm", "mkv", "mov", "3gp"), 50),
-}
-_DEMUXERS: Final = (
-    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,dtshd,eac3,flac,iff,loas,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,"
-    "mpc,mpc8,mpeg,mpegts,ogg,rm,shn,tak,truehd,tta,voc,w64,wav,wv,xwma"
-)
-"""What may be probed. Playlists and the like are left out: they would make the library open other files and hosts."""
 _SURE_OF_TOTAL: Final = {"flac", "wav", "w64", "aiff", "wv", "tta", "caf", "ape"}
 """Demuxers whose stated duration is exact, so that less than that is a truncated file."""
 
@@ -60,7 +50,7 @@ class AvDecoder:
     """Opens tracks with FFmpeg's demuxers and decoders."""
 
     def ext_scores(self) -> Mapping[str, int]:
-        return _EXT_SCORES
+        return EXT_SCORES
 
     def wildcard_score(self) -> int | None:
         return 10
@@ -86,7 +76,7 @@ class AvDecoderSession(Unconfigured):
         self._gap_frames = 0
         self._truncated = 0
         try:
-            self._open()
+            self._open((ext_hint or "").lower())
         except BaseException:
             self.close()
             raise
@@ -161,7 +151,7 @@ class AvDecoderSession(Unconfigured):
         except (av.FFmpegError, OSError) as error:
             self._file.check()
             raise InputUnreadable(
-                f"seeking in {self._name} failed: {_reason(error)}", operation="decoder.seek"
+                f"seeking in {self._name} failed: {reason_of(error)}", operation="decoder.seek"
             ) from error
         self._restart(None, target)
 
@@ -184,28 +174,16 @@ class AvDecoderSession(Unconfigured):
 
     # --- opening ----------------------------------------------------------------------------------------------------
 
-    def _open(self) -> None:
+    def _open(self, ext_hint: str) -> None:
         self._lists = id3_lists(self._stream) if self._file.seekable() else {}
-        try:
-            self._container = av.open(
-                self._file,
-                mode="r",
-                metadata_errors="replace",
-                buffer_size=_READ_BYTES,
-                container_options={"format_whitelist": _DEMUXERS, "protocol_whitelist": "none"},
-            )
-            self._audio = self._container.streams.best("audio")
-        except (av.FFmpegError, OSError, ValueError) as error:
-            self._file.check()
-            raise InputUnreadable(
-                f"{self._name} is no audio that can be read: {_reason(error)}", operation="decoder.open"
-            ) from error
-        if self._audio is None or self._audio.codec_context is None:
-            raise InputUnreadable(f"{self._name} has no audio track that can be decoded", operation="decoder.open")
+        self._container, self._audio = open_audio(self._file, ext_hint, self._name)
         self._covers = [s for s in self._container.streams.video if s.disposition & type(s.disposition).attached_pic]
         self._pictures: dict[int, tuple[bytes, str]] = {}
         self._seen_packet = False
         self._exact_end: int | None = None
+        self._flac_place: int | None = None
+        self._is_flac = self._audio.codec_context.name == "flac"
+        self._lead = 0
         self._restart()
         self._probe()
 
@@ -241,7 +219,9 @@ class AvDecoderSession(Unconfigured):
             raise InputUnreadable(f"{self._name} has an impossible shape", operation="decoder.open")
         self._spec = AudioSpec(SampleRate(frame.sample_rate), channels)
         self._layout = frame.layout
-        self._origin: int = frame.pts or 0
+        self._jitter = self._spec.sample_rate // 100
+        self._origin: int = (frame.pts or 0) + self._lead
+        self._position = self._decoded = -self._lead
         is_mp4 = "mp4" in self._container.format.name
         tag = itunes_gapless({**self._container.metadata, **self._audio.metadata}) if is_mp4 else None
         self._mp4_end = Mp4End(self._spec.sample_rate, self._edit_end_s(), tag) if is_mp4 else None
@@ -271,28 +251,15 @@ class AvDecoderSession(Unconfigured):
 
     def _decode_next(self) -> list[Any]:
         """The frames of the next packet; sets ``_ended`` behind the last one."""
-        try:
-            packet = next(self._packets)
-        except StopIteration:
-            self._file.check()
-            self._ended = True
+        packet = self._next_packet()
+        if packet is None:
             return []
-        except (av.FFmpegError, OSError) as error:
-            self._file.check()
-            self._count_damage(error)
-            self._packets = self._demux()
-            return []
-        if not self._seen_packet and packet.stream.index == self._audio.index:
+        if not self._seen_packet:
             self._seen_packet = True
             self._mind_short_vorbis(packet)
-        if packet.stream.index != self._audio.index:
-            if packet.size:
-                info = packet.stream.metadata
-                picture = (bytes(packet), info.get("title") or info.get("comment") or "")
-                self._pictures.setdefault(packet.stream.index, picture)
-            return []
+        frames: list[Any] = []
         try:
-            frames: list[Any] = packet.decode()
+            frames = packet.decode()
         except EOFError:
             return []
         except (av.FFmpegError, ValueError) as error:
@@ -303,20 +270,45 @@ class AvDecoderSession(Unconfigured):
             self._count_damage(None)
         elif frames:
             self._bad_in_a_row = 0
+        self._flac_place = None
+        if frames and self._after_damage and self._is_flac:
+            block = block_frames(self._audio.codec_context.extradata)
+            self._flac_place = frame_start(bytes(packet)[:16], block)
         return frames
+
+    def _next_packet(self) -> Any | None:
+        """The next packet of the audio track; ``None`` where there is no such now, or ever (``_ended``)."""
+        try:
+            packet = next(self._packets)
+        except StopIteration:
+            self._file.check()
+            self._ended = True
+            return None
+        except (av.FFmpegError, OSError) as error:
+            self._file.check()
+            self._count_damage(error)
+            self._packets = self._demux()
+            return None
+        if packet.stream.index == self._audio.index:
+            return packet
+        if packet.size:
+            info = packet.stream.metadata
+            picture = (bytes(packet), info.get("title") or info.get("comment") or "")
+            self._pictures.setdefault(packet.stream.index, picture)
+        return None
 
     def _mind_short_vorbis(self, first: Any) -> None:
         """Take over the trimming where libavformat cannot: an Ogg Vorbis stream of one page.
 
-        There the first packet, which gives no samples, is taken for music, and as much is missing at the end. In
-        longer streams the first packet's time is negative. The last granule position, exact, is the stream's duration.
+        There the first packet, which only primes the decoder, is taken for music, and as much is missing at the end.
+        In longer streams its time is negative. The last granule position, exact, is the stream's duration.
         """
         audio = self._audio
         codec = audio.codec_context
         if codec.name != "vorbis" or "ogg" not in self._container.format.name or first.pts != 0:
             return
         if audio.duration and audio.time_base == Fraction(1, codec.sample_rate or 1):
-            self._exact_end = audio.duration
+            self._exact_end, self._lead = audio.duration, first.duration
             codec.flags2 |= Flags2.skip_manual
 
     def _count_damage(self, error: Exception | None) -> None:
@@ -334,11 +326,11 @@ class AvDecoderSession(Unconfigured):
         """Bring a decoded frame to its place in time and convert it."""
         if not frame.samples:
             return
+        at = self._place_of(frame)
         if self._position is None:
-            at = self._place_of(frame)
             self._position = self._decoded = self._skip_to if at is None else at
-        elif self._after_damage:
-            self._fill_gap(frame)
+        elif at is not None and at - self._decoded > (0 if self._after_damage else self._jitter):
+            self._fill_gap(at - self._decoded)
         self._after_damage = False
         if self._mp4_end is not None:
             duration = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else None
@@ -347,21 +339,30 @@ class AvDecoderSession(Unconfigured):
         for out in self._convert(frame):
             self._push(self._samples_of(out))
 
-    def _fill_gap(self, frame: Any) -> None:
-        """Put silence where damaged packets were, so that what follows stays at its place in time."""
-        at = self._place_of(frame)
-        gap = 0 if at is None else at - self._decoded
-        if 0 < gap <= _MAX_GAP_S * self._spec.sample_rate:
+    def _fill_gap(self, gap: int) -> None:
+        """Put silence where data is lost, so that what follows stays at its place in time."""
+        if not self._after_damage:  # no packet was broken: the demuxer passed over what was
+            self._bad_packets += 1
+        if gap <= _MAX_GAP_S * self._spec.sample_rate:
             self._gap_frames += gap
             self._flush_converter()
             self._push(np.zeros((gap, self._spec.channels), np.float32))
             self._decoded += gap
 
     def _place_of(self, frame: Any) -> int | None:
-        if frame.pts is None or frame.time_base is None:
+        """The frame's number of its first sample; ``None`` where the container's clock is coarser than that."""
+        if self._flac_place is not None:
+            return self._flac_place
+        base = frame.time_base
+        if (
+            frame.pts is None
+            or base is None
+            or (base.denominator < self._spec.sample_rate and self._position is not None)
+        ):
             return None
-        place: Fraction = (frame.pts - self._origin) * frame.time_base * self._spec.sample_rate
-        return round(place)
+        ticks: int = (frame.pts - self._origin) * base.numerator * self._spec.sample_rate
+        place: int = (2 * ticks + base.denominator) // (2 * base.denominator)
+        return place
 
     def _convert(self, frame: Any) -> list[Any]:
         if self._converter is None:
@@ -426,10 +427,6 @@ class AvDecoderSession(Unconfigured):
 
     def _empty(self) -> Block:
         return np.zeros((0, self._spec.channels), np.float32)
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def make() -> AvDecoder:

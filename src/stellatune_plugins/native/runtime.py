@@ -185,7 +185,7 @@ class NativeRuntime:
                 status, detail = NativeStatus.UNAVAILABLE, str(error)
             except ModuleNotFoundError as error:
                 status, detail = NativeStatus.UNAVAILABLE, f"the Python package {error.name} is not installed"
-            except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and must not stop the host
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything, and must not stop the host
                 status, detail = NativeStatus.FAILED, f"{type(error).__name__}: {error}"
             record = msgspec.structs.replace(record, status=status, detail=detail)
             self._records[key] = record
