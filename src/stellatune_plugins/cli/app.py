@@ -19,29 +19,43 @@ from stellatune_plugins.errors import Interrupted, StellatuneError, UsageError
 _HERE = "stellatune_plugins.cli"
 
 
-def make_app() -> App:
-    """Every command; each one's module is imported when it is called."""
+_COMMANDS = {
+    "render": "Send audio files through a chain of plugins.",
+    "doctor": "Check that everything here works.",
+}
+_PLUGIN_COMMANDS = {
+    "install": "Install packages: folders, zips, or names of bundled ones.",
+    "list": "List what is there: installed packages and native plugins.",
+    "info": "Show one plugin: versions, abilities, configuration, permissions.",
+    "upgrade": "Replace plugins by other versions; the old one stays for rollback.",
+    "rollback": "Go back to the version before the last upgrade.",
+    "uninstall": "Remove plugins.",
+    "verify": "Compare installed files with what was installed.",
+}
+
+
+def make_app(tokens: Sequence[str] = ()) -> App:
+    """Every command; each one's module is imported when it is called.
+
+    Lists of commands show the short texts above. The command that ``tokens`` call, and with ``()`` none does, shows
+    its own docstring instead, which is longer and costs its import.
+    """
+    words = [token for token in tokens if not token.startswith("-")]
     app = App(
         name="stellatune",
         help="Sandboxed WebAssembly audio plugins beside native ones: install them, and send music through them.",
         version=f"stellatune {__version__}",
-        default_parameter=Parameter(negative=()),
-        help_format="plaintext",
+        default_parameter=Parameter(negative=(), show_default=False),
+        # Docstrings are wrapped anew by the markdown renderer, whose import takes 0.1 s; the short texts need it not.
+        help_format="markdown" if words else "plaintext",
         suppress_keyboard_interrupt=False,
     )
-    app.command(f"{_HERE}.render:render", name="render", help="Send audio files through a chain of plugins.")
-    app.command(f"{_HERE}.doctor:doctor", name="doctor", help="Check that everything here works.")
+    for name, text in _COMMANDS.items():
+        app.command(f"{_HERE}.{name}:{name}", name=name, help=None if words[:1] == [name] else text)
     plugin = App(name="plugin", help="Install, look at and remove plugins.")
-    for name, text in {
-        "install": "Install packages: folders, zips, or names of bundled ones.",
-        "list": "List the installed plugins.",
-        "info": "Show one plugin: versions, abilities, configuration, permissions.",
-        "upgrade": "Replace a plugin by another version; the old one stays for rollback.",
-        "rollback": "Go back to the version before the last upgrade.",
-        "uninstall": "Remove plugins.",
-        "verify": "Check the installed files against what was installed.",
-    }.items():
-        plugin.command(f"{_HERE}.plugin.{name}:{name}", name=name, help=text)
+    for name, text in _PLUGIN_COMMANDS.items():
+        shown = None if words[:2] == ["plugin", name] else text
+        plugin.command(f"{_HERE}.plugin.{name}:{name}", name=name, help=shown)
     app.command(plugin)
     return app
 
@@ -52,7 +66,7 @@ def run(tokens: Sequence[str]) -> int:
     as_json, debug = "--json" in before_dashes, "--debug" in before_dashes
     try:
         try:
-            result = make_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+            result = make_app(tokens)(tokens, exit_on_error=False, print_error=False, result_action="return_value")
             sys.stdout.flush()
         except CycloptsError as error:
             raise _usage(error) from error

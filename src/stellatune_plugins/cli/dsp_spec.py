@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import Any, NamedTuple
 
 from stellatune_plugins.errors import UsageError
 
 MAX_CONFIG_BYTES = 1024 * 1024
 
 
-class DspSpec(msgspec.Struct, frozen=True):
+class DspSpec(NamedTuple):
     """One stage: a plugin, which of its DSPs (``None``: its only one), and a configuration as JSON text."""
 
     plugin: str

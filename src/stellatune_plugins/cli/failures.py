@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from stellatune_plugins.cli.text import printable
@@ -11,29 +12,43 @@ from stellatune_plugins.errors import StellatuneError
 _RED, _DIM, _PLAIN = "\x1b[1;31m", "\x1b[2m", "\x1b[0m"
 
 
-def lines(error: StellatuneError, *, colour: bool = False) -> str:
-    """The text of an error, hint included; several problems stand on a line each."""
+def lines(error: StellatuneError | Mapping[str, Any], *, colour: bool = False) -> str:
+    """The text of an error, or of one as :meth:`StellatuneError.to_dict` gives it; several problems, a line each."""
     red, dim, plain = (_RED, _DIM, _PLAIN) if colour else ("", "", "")
-    problems = error.details.get("problems") or ()
+    data = error.to_dict() if isinstance(error, StellatuneError) else error
+    where = StellatuneError("", **{name: data.get(name) for name in ("plugin", "component", "operation")}).where
+    head = f"{red}error[{data['code']}]{plain}: "
+    problems = (data.get("details") or {}).get("problems") or ()
     if len(problems) > 1:
-        what = f"{len(problems)} problems" + (f", {error.where}" if error.where else "")
-        text = [f"{red}error[{error.code}]{plain}: {error.message.partition(':')[0]}: {what}"]
-        text += [f"  {printable(p['path'])}: {printable(p['message'])}" for p in problems]
+        text = [head + printable(data["message"].partition(":")[0]) + f": {len(problems)} problems"]
     else:
-        text = [f"{red}error[{error.code}]{plain}: {printable(error)}"]
-    if error.hint:
-        text.append(f"{dim}hint: {printable(error.hint)}{plain}")
+        text = [head + printable(data["message"])]
+    if where:
+        text[0] += f", {printable(where)}"
+    if len(problems) > 1:
+        text += [f"  {_problem(problem)}" for problem in problems]
+    if data["hint"]:
+        text.append(f"{dim}hint: {printable(data['hint'])}{plain}")
     return "\n".join(text)
 
 
-def show(error: StellatuneError, *, as_json: bool) -> None:
+def show(error: StellatuneError | Mapping[str, Any], *, as_json: bool) -> None:
     """Say what failed: on standard error for a person, on standard output for a program."""
     if as_json:
         from stellatune_plugins.cli.output import print_json  # noqa: PLC0415 - only then
 
-        print_json({"error": error.to_dict()})
+        print_json({"error": error.to_dict() if isinstance(error, StellatuneError) else error})
     else:
-        sys.stderr.write(lines(error, colour=_colourful()) + "\n")
+        encoding = sys.stderr.encoding or "utf-8"
+        text = lines(error, colour=_colourful())
+        sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
+def _problem(problem: object) -> str:
+    """One of several problems: a manifest's has a path, others are texts."""
+    if isinstance(problem, Mapping):
+        return f"{printable(problem.get('path', ''))}: {printable(problem.get('message', ''))}"
+    return printable(problem)
 
 
 def unexpected(error: BaseException, *, log: str | None) -> StellatuneError:
@@ -42,11 +57,6 @@ def unexpected(error: BaseException, *, log: str | None) -> StellatuneError:
     if log is not None:
         hint += f" (the traceback is in {log})"
     return StellatuneError(f"{type(error).__name__}: {error}", hint=hint)
-
-
-def error_dict(error: StellatuneError) -> dict[str, Any]:
-    """For results in which some of several things failed."""
-    return error.to_dict()
 
 
 def _colourful() -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
@@ -15,7 +14,8 @@ from stellatune_plugins.cli.text import duration, printable, size
 from stellatune_plugins.cli.workbench import Workbench
 from stellatune_plugins.errors import PluginAlreadyInstalled
 from stellatune_plugins.model import PluginId
-from stellatune_plugins.package import InstalledPlugin, open_source
+from stellatune_plugins.package import InstalledPlugin, Manifest, open_source
+from stellatune_plugins.package.installed import read_installed
 from stellatune_plugins.package.staging import read_manifest
 
 
@@ -64,19 +64,20 @@ def plugin_id_of(package: Path) -> PluginId:
 class Placer:
     """Installs and upgrades with every check that there is."""
 
-    def __init__(self, bench: Workbench, *, as_json: bool) -> None:
+    def __init__(self, bench: Workbench) -> None:
         self._bench = bench
-        self._quiet = as_json
 
     def install(self, package: Path) -> Placed:
         """Install what is not installed yet."""
-        return self._timed("installed", None, lambda: self._bench.store.install(package))
+        return self._timed("installed", None, lambda: self._bench.store.install(package, validator=self._check))
 
     def upgrade(self, package: Path, *, allow_downgrade: bool = False) -> Placed:
         """Replace what is installed."""
         before = self._bench.store.get(plugin_id_of(package)).version
         return self._timed(
-            "upgraded", before, lambda: self._bench.store.upgrade(package, allow_downgrade=allow_downgrade)
+            "upgraded",
+            before,
+            lambda: self._bench.store.upgrade(package, allow_downgrade=allow_downgrade, validator=self._check),
         )
 
     def ensure(self, package: Path) -> Placed:
@@ -89,15 +90,17 @@ class Placer:
         except PluginAlreadyInstalled:
             return Placed(plugin=self._bench.store.get(plugin), action="unchanged", seconds=0.0)
 
+    def _check(self, _: Manifest, tree: Path) -> None:
+        """Compile every component and compare its imports and exports with its world's, before anything counts."""
+        from stellatune_plugins.executor import activation_of  # noqa: PLC0415 - loads the engine
+        from stellatune_plugins.executor.component import load  # noqa: PLC0415
+
+        package = read_installed(tree)
+        for component in activation_of(package).components:
+            load(package, component, self._bench.runtime.code)
+        self._bench.compile_note.clear()
+
     def _timed(self, action: str, before: str | None, work: Callable[[], InstalledPlugin]) -> Placed:
         started = time.perf_counter()
         plugin = work()
         return Placed(plugin=plugin, action=action, from_version=before, seconds=time.perf_counter() - started)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass

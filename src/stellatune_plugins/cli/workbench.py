@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from stellatune_plugins.cli.log_handler import LogHandler
 from stellatune_plugins.cli.options import Common
+from stellatune_plugins.cli.progress import CompileNote
+from stellatune_plugins.model import RuntimeRoute
 from stellatune_plugins.model.home import Home
 from stellatune_plugins.observe import EventBus, PluginLogs
 from stellatune_plugins.package import InstallStore
+
+if TYPE_CHECKING:
+    from stellatune_plugins.registry import PluginRuntime
 
 
 class Workbench:
@@ -22,6 +28,8 @@ class Workbench:
         self._logs = PluginLogs(self.home.logs, bus=self.bus)
         self.bus.subscribe(self._logs)
         self._handler = LogHandler(self.home.logs)
+        self._parts = contextlib.ExitStack()
+        self.compile_note = CompileNote()
 
     @functools.cached_property
     def store(self) -> InstallStore:
@@ -30,12 +38,24 @@ class Workbench:
         store.recover()
         return store
 
+    @functools.cached_property
+    def runtime(self) -> PluginRuntime:
+        """Both runtimes' plugins, with the engine and the cache of compiled code behind them."""
+        from stellatune_plugins.registry import PluginRuntime  # noqa: PLC0415 - loads the engine
+
+        runtime = PluginRuntime(self.home, RuntimeRoute.HYBRID, self.bus, on_progress=self.compile_note)
+        self._parts.callback(runtime.close)
+        return runtime
+
     def __enter__(self) -> Self:
-        self._handler.__enter__()
+        with contextlib.ExitStack() as parts:
+            parts.callback(self._logs.close)
+            parts.enter_context(self._handler)
+            parts.callback(self.compile_note.clear)
+            self._parts = parts.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._handler.__exit__()
-        self._logs.close()
+        self._parts.close()

@@ -32,7 +32,8 @@ def install(
     common = common or Common()
     if not packages and not bundled:
         raise UsageError("name a package, or pass --bundled", hint="see `stellatune plugin install --help`")
-    with Workbench(common) as bench, Placer(bench, as_json=common.json) as placer:
+    with Workbench(common) as bench:
+        placer = Placer(bench)
         ours = bundled_packages() if bundled else {}
 
         def one(text: str) -> Outcome:

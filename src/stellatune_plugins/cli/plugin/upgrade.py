@@ -31,7 +31,8 @@ def upgrade(
     common = common or Common()
     if not packages and not bundled:
         raise UsageError("name a package, or pass --bundled", hint="see `stellatune plugin upgrade --help`")
-    with Workbench(common) as bench, Placer(bench, as_json=common.json) as placer:
+    with Workbench(common) as bench:
+        placer = Placer(bench)
         here = {plugin.id for plugin in bench.store.list()} if bundled else set()
         ours = {name: folder for name, folder in bundled_packages().items() if bundled and name in here}
 

@@ -1,0 +1,75 @@
+"""``stellatune render``: what it takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from stellatune_plugins.cli.dsp_spec import parse
+from stellatune_plugins.cli.options import Common
+from stellatune_plugins.errors import UsageError
+from stellatune_plugins.model.ids import RuntimeRoute
+
+Format = Literal["wav", "wav16", "wav24", "wav32f", "flac", "flac16", "flac24", "ogg", "opus"]
+
+
+def render(
+    *inputs: Annotated[Path, Parameter(name="INPUT")],
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    dsp: Annotated[tuple[str, ...], Parameter(name="--dsp")] = (),
+    rate: int | None = None,
+    format_: Annotated[Format | None, Parameter(name="--format")] = None,
+    jobs: Annotated[int | None, Parameter(name=["--jobs", "-j"])] = None,
+    runtime: RuntimeRoute = RuntimeRoute.NATIVE,
+    plot: Path | None = None,
+    force: bool = False,
+    no_tail: bool = False,
+    strict: bool = False,
+    common: Common | None = None,
+) -> int:
+    """Send audio files through a chain of plugins, and write the results.
+
+    One file becomes one file. Several files, or folders, go into the folder named by --output, where folders keep
+    their shape. Nothing is overwritten without --force, and no half file is left, whatever happens.
+
+    Args:
+        inputs: Audio files and folders.
+        output: The file to make, or the folder for several.
+        dsp: A stage of the chain: ID[/TYPE_ID][=JSON|=@FILE], such as 'dev.stellatune.gain={"gain_db": -3}'. Repeat
+            it for more stages; they are passed in this order.
+        rate: Sample rate of the result in hertz. Default: the input's.
+        format_: Format of the result. Default: by the output's extension, FLAC in a folder.
+        jobs: Files that are rendered at the same time. Default: one a processor.
+        runtime: Where DSP plugins are looked up: native ones (the default), WebAssembly ones, or native first.
+        plot: A PNG for one file, a folder for several: waveform and spectrum before and after, and the chain's
+            frequency response.
+        force: Overwrite what is there.
+        no_tail: Stop at the input's end instead of letting the sound fade.
+        strict: Fail where a plugin cannot be started, instead of going on without it and saying so.
+        common: Options of every command.
+    """
+    common = common or Common()
+    stages = tuple(parse(text) for text in dsp)
+    if not inputs:
+        raise UsageError("there is nothing to render", hint="see `stellatune render --help`")
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs {jobs}: at least one is needed")
+    # What renders loads numpy, the decoder and the engine; a mistyped option need not wait for them.
+    from stellatune_plugins.cli.rendering import Wish, carry_out  # noqa: PLC0415
+
+    wish = Wish(
+        inputs=inputs,
+        output=output,
+        stages=stages,
+        rate=rate,
+        format=format_,
+        jobs=jobs,
+        route=runtime,
+        plot=plot,
+        force=force,
+        tail=not no_tail,
+        strict=strict,
+    )
+    return carry_out(wish, common)
