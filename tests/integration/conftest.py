@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "guests"))
-from guest_builder import GUESTS, build_component, with_part
-
 from stellatune_plugins.engine.assemble import assemble
+from stellatune_plugins.engine.compiler import CompileLimits
 from stellatune_plugins.executor import Deadlines
 from stellatune_plugins.hotpath import HotPathSettings
 from stellatune_plugins.model import Block, Home, RuntimeRoute
@@ -28,6 +26,7 @@ from stellatune_plugins.session.chain_builder import StageRequest
 from stellatune_plugins.session.plugin_runtime import PluginRenderRuntime
 from stellatune_plugins.session.render import render
 
+GUESTS = Path(__file__).parents[1] / "guests"
 BUNDLED = Path(__file__).parents[2] / "src" / "stellatune_plugins" / "bundled"
 ACTOR = "test.actor"
 RATE = 48000
@@ -97,6 +96,7 @@ class Workshop:
         *,
         strict: bool = False,
         route: RuntimeRoute = RuntimeRoute.WASM,
+        compile_seconds: float = 60,
     ) -> Rendered:
         """Render a float WAV through a chain into another one."""
         source, target = self.folder / "in.wav", self.folder / "out" / "out.wav"
@@ -115,7 +115,7 @@ class Workshop:
                 stages,
                 strict=strict,
                 bus=bus,
-                settings=RuntimeSettings(deadlines=deadlines),
+                settings=RuntimeSettings(deadlines=deadlines, compile_limits=CompileLimits(seconds=compile_seconds)),
                 hot_settings=hot,
             )
             try:
@@ -144,8 +144,18 @@ def workshop(tmp_path: Path) -> Workshop:
 @pytest.fixture(scope="session")
 def actor() -> Callable[[str], bytes]:
     """The component that plays a part."""
-    built = build_component(GUESTS / "actor.c")
-    return lambda part: with_part(built, part)
+    spec = importlib.util.spec_from_file_location("tests_guests_builder", GUESTS / "guest_builder.py")
+    assert spec is not None
+    assert spec.loader is not None
+    builder = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(builder)
+    built = builder.build_component(GUESTS / "actor.c")
+
+    def with_part(part: str) -> bytes:
+        data: bytes = builder.with_part(built, part)
+        return data
+
+    return with_part
 
 
 @pytest.fixture(scope="session")

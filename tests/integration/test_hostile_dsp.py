@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stellatune_plugins.errors import StellatuneError
+from stellatune_plugins.errors import NotWasm, StellatuneError
 from stellatune_plugins.model import Block, StagePath
 from stellatune_plugins.session.chain_builder import StageRequest
 
@@ -54,7 +54,7 @@ AT_START = {
     "plan:trap": "guest-trap",
     "plan:loop": "call-deadline",
     "plan:grow": "guest-trap",
-    "plan:wild": "guest-trap",
+    "plan:wild": "guest-contract",
     "apply:trap": "guest-trap",
     "apply:loop": "call-deadline",
     "apply:grow": "guest-trap",
@@ -102,7 +102,7 @@ WHILE_PROCESSING = {
     "process:long": "guest-contract",
     "process:odd": "guest-contract",
     "process:empty": "guest-contract",
-    "process:wild": "guest-trap",
+    "process:wild": "guest-contract",
 }
 
 
@@ -130,15 +130,15 @@ def test_a_plugin_that_fails_at_the_end_is_forced_out(
     complete(rendered, music)
     assert np.abs(rendered.samples - music).max() < TOLERANCE
     if hook == "on-disable":
-        (event,) = [event for event in rendered.named("plugin.disabled") if event.plugin == "test.actor"]
-        assert event.forced
+        (event,) = rendered.named("plugin.failed")
+        assert (event.plugin, event.code, event.operation) == ("test.actor", "hook-failed", "lifecycle.on-disable")
 
 
 # --- the hot path --------------------------------------------------------------------------------------------------
 
 INIT = "(param i32 i32) (result i32)"
 PROCESS = "(param $ctx i32) (param $n i32) (param $out i32) (param $flags i32) (result i32)"
-COPY = """(memory.copy (i32.const 4096) (i32.const 16) (i32.mul (local.get $n) (i32.const 8)))
+COPY = """(memory.copy (i32.const 8192) (i32.const 16) (i32.mul (local.get $n) (i32.const 8)))
   (i32.store (local.get $out) (local.get $n))"""
 GROW = "(loop (br_if 0 (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) (unreachable)"
 DEEDS = {"trap": "(unreachable)", "loop": "(loop (br 0))", "grow": GROW}
@@ -147,7 +147,7 @@ DEEDS = {"trap": "(unreachable)", "loop": "(loop (br 0))", "grow": GROW}
 def hot(
     *, init: str = "", process: str = COPY, reset: str = "", config: str | None = None, extra: str = "", pages: int = 4
 ) -> str:
-    """A core module that fits the actor's description: input at 16, output at 4096, 512 frames."""
+    """A core module that fits the actor's description: input at 16, output at 8192, 512 frames."""
     taken = (
         ""
         if config is None
@@ -164,7 +164,7 @@ RESET = "(i32.store (local.get $flags) (i32.const 4))"
 NOW = '(module (import "env" "now" (func (result i64)))'
 WIDE_RESET = '(func (export "reset") (param i64) (result i32)'
 LATENCY = '(func (export "st_hot_latency") (param i32) (result i32) (i32.const -5))'
-NAN = "(f32.store offset=4096 (i32.const 0) (f32.const nan))"
+NAN = "(f32.store offset=8192 (i32.const 0) (f32.const nan))"
 
 
 def third(deed: str) -> str:
@@ -196,10 +196,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "wrong signature": (hot().replace(f'(func (export "reset") {INIT}', WIDE_RESET), "hot-path-rejected"),
     "imports a clock": (hot().replace("(module", NOW), "hot-path-rejected"),
     "latency beyond reason": (hot(extra=LATENCY), "guest-contract"),
-    "a text module": (hot().encode(), "not-wasm"),
-    "no wasm at all": (b"MZ" + bytes(1000), "not-wasm"),
     "cut in half": (b"\0asm\1\0\0\0\1\x7f", "wasm-invalid"),
-    "an empty file": (b"", "not-wasm"),
 }  # fmt: skip
 
 
@@ -218,6 +215,15 @@ def test_a_bad_core_module_gives_way_to_the_component(
     assert stage.fallback.split(":")[0] == code
     assert not rendered.codes(1)
     assert np.abs(rendered.samples - music).max() < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "data", [hot().encode(), b"MZ" + bytes(1000), b"", b"\0asm"], ids=["text", "an executable", "empty", "cut"]
+)
+def test_what_is_no_wasm_is_not_even_installed(workshop: Any, actor: Callable[[str], bytes], data: bytes) -> None:
+    """Text that an engine would gladly assemble is refused like any other file."""
+    with pytest.raises(NotWasm):
+        workshop.install(workshop.package(actor(""), {"actor.hot.wasm": data}))
 
 
 def test_a_component_as_core_module_is_refused(workshop: Any, actor: Callable[[str], bytes], music: Block) -> None:
@@ -278,3 +284,28 @@ def test_a_lying_core_module_cannot_read_its_neighbours(
     rendered = workshop.render(CHAIN, music)
     complete(rendered, music)
     assert set(rendered.codes(1)) == {"guest-trap"}
+
+
+def leb(value: int) -> bytes:
+    """An unsigned number as WebAssembly writes it."""
+    out = b""
+    while value >= 0x80:
+        out, value = out + bytes([value & 0x7F | 0x80]), value >> 7
+    return out + bytes([value])
+
+
+def bomb() -> bytes:
+    """One function with a branch every few bytes: the compiler's time grows with the square of its size."""
+    unit = bytes.fromhex("0240 2000 0d00 2000 4103 6c 2100 0b")  # block, br_if out of it, x = x * 3, end
+    body = b"\0" + unit * 130_000 + bytes.fromhex("20000b")
+    code = b"\1" + leb(len(body)) + body
+    types, functions = bytes.fromhex("0106 01 60 01 7f 01 7f"), bytes.fromhex("0302 01 00")
+    return b"\0asm\1\0\0\0" + types + functions + b"\x0a" + leb(len(code)) + code
+
+
+def test_a_bomb_for_the_compiler_is_stopped(workshop: Any, actor: Callable[[str], bytes], music: Block) -> None:
+    """Code that takes minutes to compile ends at the limit; the component serves instead."""
+    workshop.install(workshop.package(actor("describe:some"), {"actor.hot.wasm": bomb()}))
+    rendered = workshop.render(CHAIN, music, compile_seconds=1)
+    complete(rendered, music)
+    assert rendered.report.stages[1].fallback.startswith("compile-limit")

@@ -1,0 +1,306 @@
+/* A dsp component that plays the part it is told: tests write the part into the built file.
+ *
+ * PART reads "hook:deed", for example "create:loop". At that hook the guest does the deed, otherwise it is a plain
+ * gain. A first sample of 666, 667, 668 or 669 makes any actor trap, loop, grow its memory, or answer with an error,
+ * so that one instance can run well and then fail. The configuration "gain": N (one digit) sets the gain;
+ * "sidecar": N makes it use the host's sidecar functions.
+ */
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned u32;
+typedef int i32;
+typedef unsigned long long u64;
+
+#define DSP "stellatune:plugin/dsp@0.1.0"
+#define LIFECYCLE "stellatune:plugin/lifecycle@0.1.0"
+#define SIDECAR "stellatune:plugin/sidecar@0.1.0"
+#define EXPORT(name) __attribute__((export_name(name)))
+#define IMPORT(module, name) __attribute__((import_module(module), import_name(name)))
+#define METHOD(name) EXPORT(DSP "#[method]processor." name)
+#define TEXT(literal) ((text){literal, sizeof(literal) - 1})
+
+typedef struct { const void *at; u32 size; } text;
+typedef struct { u8 some; text value; } maybe_text;
+typedef struct { u8 some; u32 value; } maybe_u32;
+typedef struct { u8 tag; text message; } plugin_error;
+typedef struct { u8 failed; plugin_error error; } unit_result;
+typedef struct { u8 failed; union { i32 handle; plugin_error error; }; } handle_result;
+typedef struct { u8 failed; union { text bytes; plugin_error error; }; } bytes_result;
+typedef struct { u8 failed; union { maybe_text state; plugin_error error; }; } state_result;
+typedef struct { u8 mode; maybe_text reason; } plan;
+typedef struct { u8 failed; union { plan answer; plugin_error error; }; } plan_result;
+typedef struct { u32 in_offset; maybe_u32 out_offset; u32 max_frames; u16 channels; u8 format, interleaved; } buffer;
+typedef struct {
+    u8 role;
+    text path;
+    u32 abi;
+    text memory, init, process;
+    maybe_text reset, drop;
+    buffer layout;
+} module_spec;
+typedef struct { u8 some; module_spec value; } maybe_spec;
+typedef struct { u8 failed; union { maybe_spec spec; plugin_error error; }; } spec_result;
+_Static_assert(sizeof(spec_result) == 92, "the canonical layout");
+
+enum { INVALID_ARG, NOT_FOUND, IO, TIMEOUT, UNSUPPORTED, DENIED, INTERNAL };
+
+/* Filled in by the test; volatile, or the compiler would believe what stands here. */
+static volatile char part[64] = "PART=";
+
+static int plays(const char *line) {
+    u32 i = 0;
+    for (; line[i]; i++)
+        if (part[5 + i] != line[i]) return 0;
+    return part[5 + i] == 0;
+}
+
+/* ---- memory of one call ---- */
+static u8 arena[1 << 20] __attribute__((aligned(16)));
+static u32 arena_used;
+EXPORT("cabi_realloc") void *cabi_realloc(void *old, u32 old_size, u32 align, u32 size) {
+    u32 at = (arena_used + align - 1) & ~(align - 1);
+    if (at > sizeof arena || size > sizeof arena - at) __builtin_trap();
+    arena_used = at + size;
+    if (old) __builtin_memcpy(arena + at, old, old_size < size ? old_size : size);
+    return arena + at;
+}
+
+/* ---- deeds ---- */
+static volatile u32 nowhere;
+static void loop(void) {
+    for (;;) nowhere++;
+}
+/* Takes all the memory there is, a megabyte at a time; what cannot be had ends the guest. */
+static void grow(void) {
+    for (;;)
+        if (__builtin_wasm_memory_grow(0, 16) == (unsigned long)-1) __builtin_trap();
+}
+static int deep(int n) {
+    volatile char room[256];
+    room[n & 255] = (char)n;
+    return deep(n + 1) + room[(n * 7) & 255];
+}
+static int error_wanted;
+static void maybe(const char *trap, const char *spin, const char *hoard, const char *fail) {
+    error_wanted = 0;
+    if (plays(trap)) __builtin_trap();
+    if (plays(spin)) loop();
+    if (plays(hoard)) grow();
+    if (plays(fail)) error_wanted = 1;
+}
+#define HOOK(name) maybe(name ":trap", name ":loop", name ":grow", name ":error")
+
+static plugin_error refusal(void) {
+    if (part[63] == 'L') { /* a message without end */
+        for (u32 i = 0; i < 100000; i++) arena[i] = 'x';
+        return (plugin_error){IO, {arena, 100000}};
+    }
+    return (plugin_error){INTERNAL, TEXT("as the \x1b[31mpart\r\nsays")};
+}
+static unit_result unit;
+static unit_result *done(void) {
+    unit.failed = (u8)error_wanted;
+    if (error_wanted) unit.error = refusal();
+    return &unit;
+}
+static unit_result *fail(u8 tag, text message) {
+    unit.failed = 1, unit.error = (plugin_error){tag, message};
+    return &unit;
+}
+
+/* ---- the host's functions ---- */
+IMPORT("[export]" DSP, "[resource-new]processor") i32 processor_new(void *self);
+IMPORT(SIDECAR, "launch")
+void sidecar_launch(u32 scope, const void *exe, u32 exe_size, const void *args, u32 arg_count, const void *control,
+                    u32 control_count, const void *data, u32 data_count, const void *env, u32 env_count,
+                    handle_result *out);
+IMPORT(SIDECAR, "lock")
+void sidecar_lock(const void *name, u32 size, u32 has_timeout, u32 timeout, handle_result *out);
+IMPORT(SIDECAR, "[method]process.terminate") void process_terminate(i32 process, u32 grace, unit_result *out);
+IMPORT(SIDECAR, "[resource-drop]process") void process_drop(i32 process);
+IMPORT(SIDECAR, "[method]channel.close") void channel_close(i32 channel);
+IMPORT(SIDECAR, "[resource-drop]channel") void channel_drop(i32 channel);
+IMPORT(SIDECAR, "[method]process.open-control") void process_open_control(i32 process, handle_result *out);
+IMPORT(SIDECAR, "[method]lock-guard.unlock") void guard_unlock(i32 guard);
+IMPORT(SIDECAR, "[resource-drop]lock-guard") void guard_drop(i32 guard);
+
+static unit_result *use_sidecar(char how) {
+    handle_result got;
+    if (how == '2') {
+        sidecar_lock("name", 4, 1, 10, &got);
+        if (got.failed) return fail(got.error.tag, got.error.message);
+        guard_unlock(got.handle), guard_drop(got.handle);
+        return done();
+    }
+    if (how == '3') { /* a handle that the host never gave */
+        guard_unlock(77);
+        return done();
+    }
+    sidecar_launch(0, "tool", 4, 0, 0, 0, 0, 0, 0, 0, 0, &got);
+    if (got.failed) return fail(got.error.tag, got.error.message);
+    i32 process = got.handle;
+    process_open_control(process, &got);
+    if (!got.failed) channel_close(got.handle), channel_drop(got.handle);
+    unit_result ended;
+    process_terminate(process, 10, &ended);
+    process_drop(process);
+    return done();
+}
+
+/* ---- lifecycle ---- */
+static u32 enabled;
+EXPORT("_initialize") void initialize(void) { HOOK("start"); }
+EXPORT(LIFECYCLE "#on-enable") unit_result *on_enable(void) {
+    enabled++;
+    HOOK("on-enable");
+    return done();
+}
+EXPORT(LIFECYCLE "#on-disable") unit_result *on_disable(u32 reason) {
+    (void)reason;
+    HOOK("on-disable");
+    return done();
+}
+
+/* ---- processor ---- */
+typedef struct { int used; u32 channels, gain, blocks; } processor;
+static processor pool[4];
+
+EXPORT(DSP "#create") handle_result *create(u32 rate, u32 channels) {
+    static handle_result result;
+    HOOK("create");
+    if (!enabled) __builtin_trap(); /* on-enable comes first */
+    result.failed = (u8)error_wanted;
+    if (error_wanted) {
+        result.error = refusal();
+        return &result;
+    }
+    for (u32 i = 0; i < 4; i++)
+        if (!pool[i].used) {
+            pool[i] = (processor){1, channels, 1, 0};
+            result.handle = processor_new(&pool[i]);
+            return &result;
+        }
+    result.failed = 1, result.error = (plugin_error){INTERNAL, TEXT("no room")};
+    return &result;
+}
+EXPORT(DSP "#[dtor]processor") void destroy(processor *self) {
+    HOOK("drop");
+    self->used = 0;
+}
+METHOD("close") void close_(processor *self) { HOOK("close"); }
+
+METHOD("describe-hot-path") spec_result *describe(processor *self, u32 rate, u32 channels) {
+    static spec_result result;
+    HOOK("describe");
+    arena_used = 0;
+    result.failed = (u8)error_wanted;
+    if (error_wanted) {
+        result.error = refusal();
+        return &result;
+    }
+    result.spec.some = plays("describe:some") || plays("describe:escape");
+    result.spec.value = (module_spec){
+        0, TEXT("wasm/actor.hot.wasm"), 1, TEXT("memory"), TEXT("init"), TEXT("process"),
+        {1, TEXT("reset")}, {0, {0, 0}}, {16, {1, 8192}, 512, (u16)channels, 0, 1}};
+    if (plays("describe:escape")) result.spec.value.path = TEXT("../../etc/passwd");
+    return &result;
+}
+METHOD("process-interleaved-f32") bytes_result *process(processor *self, u32 channels, float *samples, u32 size) {
+    static bytes_result result;
+    HOOK("process");
+    u32 count = size / 4;
+    if (count && samples[0] == 666.0f) __builtin_trap();
+    if (count && samples[0] == 667.0f) loop();
+    if (count && samples[0] == 668.0f) grow();
+    if (count && samples[0] == 669.0f) error_wanted = 1;
+    if (count && samples[0] == 670.0f) nowhere = (u32)deep(1);
+    result.failed = (u8)error_wanted;
+    if (error_wanted) {
+        result.error = refusal();
+        return &result;
+    }
+    self->blocks++;
+    for (u32 i = 0; i < count; i++) samples[i] *= (float)self->gain;
+    result.bytes = (text){samples, size};
+    if (plays("process:short")) result.bytes.size = size - 4 * channels;
+    if (plays("process:long")) result.bytes.size = size + 4 * channels;
+    if (plays("process:odd")) result.bytes.size = size - 1;
+    if (plays("process:empty")) result.bytes.size = 0;
+    if (plays("process:wild")) result.bytes = (text){(void *)0x7ffffff0, 4096};
+    return &result;
+}
+EXPORT("cabi_post_" DSP "#[method]processor.process-interleaved-f32") void processed(void *result) { arena_used = 0; }
+
+METHOD("supported-layouts") u32 layouts(processor *self) {
+    HOOK("layouts");
+    return plays("layouts:zero") ? 0 : 3;
+}
+METHOD("output-channels") u32 output_channels(processor *self) {
+    HOOK("channels");
+    if (plays("channels:zero")) return 0;
+    if (plays("channels:many")) return 65;
+    return self->channels;
+}
+
+METHOD("plan-config-update-json") plan_result *plan_config(processor *self, const char *json, u32 size) {
+    static plan_result result;
+    HOOK("plan");
+    arena_used = 0;
+    result.failed = (u8)error_wanted;
+    if (error_wanted) {
+        result.error = refusal();
+        return &result;
+    }
+    result.answer = (plan){0, {0, {0, 0}}};
+    if (plays("plan:recreate")) result.answer.mode = 1;
+    if (plays("plan:reject")) result.answer = (plan){2, {1, TEXT("not \x1b[2Jtoday")}};
+    if (plays("plan:wild")) result.answer.mode = 9;
+    return &result;
+}
+
+/* The character behind "key": in a JSON text, 0 where the key is not there. */
+static char value_of(const char *json, u32 size, const char *key) {
+    for (u32 i = 0; i < size; i++) {
+        u32 n = 0;
+        while (key[n] && i + n < size && json[i + n] == key[n]) n++;
+        if (key[n]) continue;
+        u32 at = i + n;
+        while (at < size && (json[at] == ' ' || json[at] == ':')) at++;
+        return at < size ? json[at] : 0;
+    }
+    return 0;
+}
+METHOD("apply-config-update-json") unit_result *apply_config(processor *self, const char *json, u32 size) {
+    HOOK("apply");
+    arena_used = 0;
+    char gain = value_of(json, size, "\"gain\""), sidecar = value_of(json, size, "\"sidecar\"");
+    if (sidecar) return use_sidecar(sidecar);
+    if (plays("apply:refuse") || (gain && (gain < '0' || gain > '9')))
+        return fail(INVALID_ARG, TEXT("gain is one digit"));
+    if (gain) self->gain = (u32)(gain - '0');
+    return done();
+}
+METHOD("export-state-json") state_result *export_state(processor *self) {
+    static state_result result;
+    static char json[] = "{\"blocks\":000}";
+    HOOK("export");
+    result.failed = (u8)error_wanted;
+    if (error_wanted) {
+        result.error = refusal();
+        return &result;
+    }
+    json[10] = (char)('1' + self->blocks / 100 % 9), json[11] = (char)('0' + self->blocks / 10 % 10);
+    json[12] = (char)('0' + self->blocks % 10);
+    result.state = (maybe_text){!plays("export:none"), {json, sizeof json - 1}};
+    if (plays("export:garbage")) result.state.value = TEXT("{not json");
+    if (plays("export:binary")) result.state.value = TEXT("\xff\xfe");
+    if (plays("export:huge")) result.state.value = (text){arena, sizeof arena};
+    return &result;
+}
+METHOD("import-state-json") unit_result *import_state(processor *self, const char *json, u32 size) {
+    HOOK("import");
+    arena_used = 0;
+    if (size < 14) return fail(INVALID_ARG, TEXT("no such state"));
+    self->blocks = (u32)((json[10] - '1') * 100 + (json[11] - '0') * 10 + (json[12] - '0'));
+    return done();
+}
