@@ -155,6 +155,14 @@ ST_INLINE void verb_read(const float *ring, u32 mask, u32 at, float *to, u32 n) 
         for (u32 i = 0; i < n; i++) to[i] = ring[(at + i) & mask];
     }
 }
+/* Where `n` samples of a ring can be read as a run: in the ring, or copied to `spare`. */
+ST_INLINE const float *verb_run(const float *ring, u32 mask, u32 at, float *spare, u32 n) {
+    at &= mask;
+    if (at + STEP <= mask + 1) return ring + at;
+    verb_read(ring, mask, at, spare, n);
+    return spare;
+}
+
 ST_INLINE void verb_write(float *ring, u32 mask, u32 at, const float *from, u32 n) {
     at &= mask;
     if (n == STEP && at + STEP <= mask + 1) {
@@ -208,16 +216,19 @@ static void verb_enter(st_plugin *p, u32 side, u32 n) {
     verb_read(p->predelay[side], PREDELAY_RING - 1, p->position - p->predelay_length, x, n);
     const f32x4 g = st_splat(SPREAD);
     for (u32 d = 0; d < DIFFUSERS; d++) {
-        float late[STEP] __attribute__((aligned(16))), kept[STEP] __attribute__((aligned(16)));
+        float spare[STEP] __attribute__((aligned(16))), kept[STEP] __attribute__((aligned(16)));
         float *ring = p->diffuser[side][d];
-        verb_read(ring, DIFFUSER_RING - 1, p->position - p->diffuser_length[side][d], late, n);
+        const float *late = verb_run(ring, DIFFUSER_RING - 1, p->position - p->diffuser_length[side][d], spare, n);
+        const u32 at = p->position & (DIFFUSER_RING - 1);
+        const int whole = n == STEP && at + STEP <= DIFFUSER_RING;
+        float *to = whole ? ring + at : kept;
         for (u32 i = 0; i < STEP; i += 8) {
             const f32x4 d0 = st_load4(late + i), d1 = st_load4(late + i + 4);
             const f32x4 v0 = verb_flush(st_load4(x + i) - g * d0), v1 = verb_flush(st_load4(x + i + 4) - g * d1);
-            st_store4(kept + i, v0), st_store4(kept + i + 4, v1);
+            st_store4(to + i, v0), st_store4(to + i + 4, v1);
             st_store4(x + i, d0 + g * v0), st_store4(x + i + 4, d1 + g * v1);
         }
-        verb_write(ring, DIFFUSER_RING - 1, p->position, kept, n);
+        if (!whole) verb_write(ring, DIFFUSER_RING - 1, at, kept, n);
     }
 }
 
@@ -229,22 +240,38 @@ static void verb_enter(st_plugin *p, u32 side, u32 n) {
         c = __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5), d = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);         \
     }
 
-/* Low-pass and decay of four lines, in place. The state is that after frame n - 1. */
-static f32x4 verb_damp(float (*tap)[STEP], f32x4 low, f32x4 gain, float damp, u32 n) {
-    const f32x4 keep = st_splat(damp), take = st_splat(1.0f - damp);
-    f32x4 last = low;
-    for (u32 i = 0; i < n; i += 4) {
-        f32x4 a = st_load4(tap[0] + i), b = st_load4(tap[1] + i), c = st_load4(tap[2] + i), d = st_load4(tap[3] + i);
-        TRANSPOSE(a, b, c, d)
-        a = keep * low + take * a, b = keep * a + take * b, c = keep * b + take * c, d = keep * c + take * d;
-        low = d;
-        const u32 left = n - i;
-        last = left == 1 ? a : left == 2 ? b : left == 3 ? c : d;
-        a *= gain, b *= gain, c *= gain, d *= gain;
-        TRANSPOSE(a, b, c, d)
-        st_store4(tap[0] + i, a), st_store4(tap[1] + i, b), st_store4(tap[2] + i, c), st_store4(tap[3] + i, d);
+/* Low-pass and decay of four frames of four lines. */
+#define DAMP(first, low, last, gain)                                                                   \
+    {                                                                                                  \
+        f32x4 a = st_load4(from[first] + i), b = st_load4(from[first + 1] + i);                        \
+        f32x4 c = st_load4(from[first + 2] + i), d = st_load4(from[first + 3] + i);                    \
+        TRANSPOSE(a, b, c, d)                                                                          \
+        a *= take, b *= take, c *= take, d *= take;                                                    \
+        a += keep * low, b += keep * a, c += keep * b, d += keep * c;                                  \
+        low = d;                                                                                       \
+        if (left < 4) last = left == 1 ? a : left == 2 ? b : c;                                        \
+        a *= gain, b *= gain, c *= gain, d *= gain;                                                    \
+        TRANSPOSE(a, b, c, d)                                                                          \
+        st_store4(tap[first] + i, a), st_store4(tap[first + 1] + i, b);                                \
+        st_store4(tap[first + 2] + i, c), st_store4(tap[first + 3] + i, d);                            \
     }
-    return st_clean(last);
+
+/* All eight lines, from `source` to the taps. Both groups of four are in one loop, since each waits for its own recurrence.
+ * The state that is kept is that after frame n - 1. */
+static void verb_damp(st_plugin *p, const float *const *source, u32 n) {
+    const float *from[LINES];
+    ST_UNROLL for (u32 k = 0; k < LINES; k++) from[k] = source[k];
+    float (*tap)[STEP] = p->tap;
+    const f32x4 keep = st_splat(p->now.damp), take = st_splat(1.0f - p->now.damp);
+    const f32x4 gain0 = st_load4(p->now.line_gain), gain1 = st_load4(p->now.line_gain + 4);
+    f32x4 low0 = p->low[0], low1 = p->low[1], last0 = low0, last1 = low1;
+    for (u32 i = 0; i < n; i += 4) {
+        const u32 left = n - i;
+        DAMP(0, low0, last0, gain0)
+        DAMP(4, low1, last1, gain1)
+    }
+    const int whole = (n & 3) == 0;
+    p->low[0] = st_clean(whole ? low0 : last0), p->low[1] = st_clean(whole ? low1 : last1);
 }
 
 /* At most STEP frames. */
@@ -277,9 +304,9 @@ static void verb_step(st_plugin *p, const float *in, float *out, u32 n) {
     verb_take(p, in, n);
     verb_enter(p, 0, n);
     verb_enter(p, 1, n);
-    for (u32 k = 0; k < LINES; k++) verb_read(p->line[k], LINE_RING - 1, p->position - p->line_length[k], p->tap[k], n);
-    p->low[0] = verb_damp(p->tap, p->low[0], st_load4(now->line_gain), now->damp, n);
-    p->low[1] = verb_damp(p->tap + 4, p->low[1], st_load4(now->line_gain + 4), now->damp, n);
+    const float *from[LINES];
+    for (u32 k = 0; k < LINES; k++) from[k] = verb_run(p->line[k], LINE_RING - 1, p->position - p->line_length[k], p->tap[k], n);
+    verb_damp(p, from, n);
 
     /* Mix the lines, feed them, and collect the output: even lines on the left, odd ones on the right. */
     float wet[2][STEP] __attribute__((aligned(16)));
