@@ -24,7 +24,7 @@ WORK = ROOT / "build" / "demo"
 STELLATUNE = Path(sys.executable).with_name("stellatune")
 FETCH_SECONDS = 90
 
-# What the listener hears: bass and air lifted, mud taken out, then 4 dB louder without ever passing -1 dBTP.
+# What the listener hears: bass and air lifted, mud taken out, a little louder, and never past -1 dBTP.
 CHAIN = {
     "dev.stellatune.parametric-eq": {
         "preamp_db": -3,
@@ -35,7 +35,7 @@ CHAIN = {
             {"type": "high_shelf", "freq_hz": 9000, "gain_db": 3, "q": 0.71},
         ],
     },
-    "dev.stellatune.gain": {"gain_db": 7},
+    "dev.stellatune.gain": {"gain_db": 5},
     "dev.stellatune.limiter": {"ceiling_db": -1},
 }
 
@@ -68,8 +68,11 @@ def fetch(command: Sequence[str], *, into: Path, seconds: float = FETCH_SECONDS)
         raise NotToBeHad(last)
 
 
-def debian_file(package: str, name: str) -> tuple[Path, str]:
-    """A file of a Debian package and the licence that the package states. Needs no root and installs nothing."""
+def debian_file(package: str, name: str, title: str) -> tuple[Path, str]:
+    """A file of a Debian package, copied under its title, and the licence that the package states.
+
+    Needs no root and installs nothing.
+    """
     folder = WORK / "music" / package
     if not (folder / "unpacked").is_dir():
         if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
@@ -107,18 +110,20 @@ def debian_file(package: str, name: str) -> tuple[Path, str]:
         if line.startswith("License: "):
             licence = f"{line.removeprefix('License: ')} (the package's copyright file)"
             break
-    return found[0], licence
+    track = WORK / "music" / f"{title}{found[0].suffix}"
+    shutil.copyfile(found[0], track)
+    return track, licence
 
 
 def ballad() -> Track:
     """83 seconds, stereo, 44.1 kHz, high-rate Ogg Vorbis."""
-    path, licence = debian_file("extremetuxracer-data", "credits1-cp.ogg")
+    path, licence = debian_file("extremetuxracer-data", "credits1-cp.ogg", "Credits Ballad")
     return Track(path, '"Credits Ballad" by Kristian Picon, from Debian\'s extremetuxracer-data', licence)
 
 
 def strike() -> Track:
     """Five minutes of MP3, in case the larger package does not come."""
-    path, licence = debian_file("asc-music", "time_to_strike.mp3")
+    path, licence = debian_file("asc-music", "time_to_strike.mp3", "Time to Strike")
     return Track(path, '"Time to Strike" by Michael Kievernagel, from Debian\'s asc-music', licence)
 
 
@@ -132,7 +137,7 @@ def clip() -> Track:
     with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
         metadata = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
         stated = [line for line in wheel.read(metadata).decode().splitlines() if line.startswith("License: ")]
-        (folder / "house_lo.flac").write_bytes(wheel.read("pygame/examples/data/house_lo.flac"))
+        (WORK / "music" / "House.flac").write_bytes(wheel.read("pygame/examples/data/house_lo.flac"))
     licence = stated[0].removeprefix("License: ") if stated else "see its metadata"
     return Track(
         folder / "house_lo.flac", '"house_lo" from the wheel of pygame-ce', f"{licence} (the wheel's metadata)"
@@ -141,7 +146,7 @@ def clip() -> Track:
 
 def own_piece() -> Track:
     """A piece composed for this repository: always there."""
-    path = WORK / "music" / "lamps-along-the-canal.flac"
+    path = WORK / "music" / "Lamps Along the Canal.flac"
     if not path.exists():
         started = path.with_suffix(".part.flac")
         subprocess.run([sys.executable, ROOT / "tools" / "compose_demo_music.py", started], check=True)
@@ -173,11 +178,18 @@ def find_music() -> Track:
 
 def stellatune(*arguments: str | Path) -> None:
     """Show and run one command."""
-    shown = [str(a).replace(f"{ROOT}/", "") for a in arguments]
-    print(f"\n$ stellatune {shlex.join(shown)}", flush=True)
-    done = subprocess.run([STELLATUNE, *arguments], check=False)
+    arguments = tuple(_short(a) for a in arguments)
+    print(f"\n$ stellatune {shlex.join(arguments)}", flush=True)
+    done = subprocess.run([STELLATUNE, *arguments], cwd=ROOT, check=False)
     if done.returncode:
         sys.exit(done.returncode)
+
+
+def _short(argument: str | Path) -> str:
+    """A path below the checkout as seen from there."""
+    if isinstance(argument, Path) and argument.is_relative_to(ROOT):
+        return str(argument.relative_to(ROOT))
+    return str(argument)
 
 
 def main() -> None:
@@ -197,12 +209,12 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     stellatune("plugin", "install", "--bundled", "--home", home)
     stellatune("plugin", "list", "--home", home)
-    result, picture = out / f"{track.path.stem} (stellatune).flac", out / f"{track.path.stem}.png"
+    result, picture = out / f"{track.path.stem}.flac", out / f"{track.path.stem}.png"
     stages = [part for plugin, config in CHAIN.items() for part in ("--dsp", f"{plugin}={json.dumps(config)}")]
     stellatune(
         "render", track.path, "-o", result, *stages, "--runtime", "wasm", "--plot", picture, "--force", "--home", home
     )
-    print(f"\nbefore:  {track.path}\nafter:   {result}\npicture: {picture}")
+    print(f"\nbefore:  {_short(track.path)}\nafter:   {_short(result)}\npicture: {_short(picture)}")
     print(f"The whole demo took {time.monotonic() - began:.0f} s.")
 
 
