@@ -24,7 +24,7 @@ WORK = ROOT / "build" / "demo"
 STELLATUNE = Path(sys.executable).with_name("stellatune")
 FETCH_SECONDS = 90
 
-# What the listener hears: bass and air lifted, mud taken out, a little louder, and never past -1 dBTP.
+# What the listener hears: bass and air lifted, mud taken out, and peaks never past -1 dBTP.
 CHAIN = {
     "dev.stellatune.parametric-eq": {
         "preamp_db": -3,
@@ -35,7 +35,7 @@ CHAIN = {
             {"type": "high_shelf", "freq_hz": 9000, "gain_db": 3, "q": 0.71},
         ],
     },
-    "dev.stellatune.gain": {"gain_db": 5},
+    "dev.stellatune.gain": {"gain_db": 3},
     "dev.stellatune.limiter": {"ceiling_db": -1},
 }
 
@@ -178,9 +178,9 @@ def find_music() -> Track:
 
 def stellatune(*arguments: str | Path) -> None:
     """Show and run one command."""
-    arguments = tuple(_short(a) for a in arguments)
-    print(f"\n$ stellatune {shlex.join(arguments)}", flush=True)
-    done = subprocess.run([STELLATUNE, *arguments], cwd=ROOT, check=False)
+    words = [_short(argument) for argument in arguments]
+    print(f"\n$ stellatune {shlex.join(words)}", flush=True)
+    done = subprocess.run([STELLATUNE, *words], cwd=ROOT, check=False)
     if done.returncode:
         sys.exit(done.returncode)
 
