@@ -91,7 +91,7 @@ def events_page() -> str:
 
 def commands_page() -> str:
     """Every command with its options."""
-    return NOTICE + make_app().generate_docs(output_format="markdown", heading_level=1).strip() + "\n"
+    return NOTICE + make_app(short=False).generate_docs(output_format="markdown", heading_level=1).strip() + "\n"
 
 
 PAGES = {"errors.md": errors_page, "events.md": events_page, "commands.md": commands_page}

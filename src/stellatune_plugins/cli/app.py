@@ -34,11 +34,11 @@ _PLUGIN_COMMANDS = {
 }
 
 
-def make_app(tokens: Sequence[str] = ()) -> App:
+def make_app(tokens: Sequence[str] = (), *, short: bool = True) -> App:
     """Every command; each one's module is imported when it is called.
 
-    Lists of commands show the short texts above. The command that ``tokens`` call, and with ``()`` none does, shows
-    its own docstring instead, which is longer and costs its import.
+    Lists of commands show the short texts above. The command that ``tokens`` call (all of them, where ``short`` is
+    off) shows its own docstring instead, which is longer and costs its import.
     """
     words = [token for token in tokens if not token.startswith("-")]
     app = App(
@@ -47,14 +47,14 @@ def make_app(tokens: Sequence[str] = ()) -> App:
         version=f"stellatune {__version__}",
         default_parameter=Parameter(negative=(), show_default=False),
         # Docstrings are wrapped anew by the markdown renderer, whose import takes 0.1 s; the short texts need it not.
-        help_format="markdown" if words else "plaintext",
+        help_format="markdown" if words or not short else "plaintext",
         suppress_keyboard_interrupt=False,
     )
     for name, text in _COMMANDS.items():
-        app.command(f"{_HERE}.{name}:{name}", name=name, help=None if words[:1] == [name] else text)
+        app.command(f"{_HERE}.{name}:{name}", name=name, help=text if short and words[:1] != [name] else None)
     plugin = App(name="plugin", help="Install, look at and remove plugins.")
     for name, text in _PLUGIN_COMMANDS.items():
-        shown = None if words[:2] == ["plugin", name] else text
+        shown = text if short and words[:2] != ["plugin", name] else None
         plugin.command(f"{_HERE}.plugin.{name}:{name}", name=name, help=shown)
     app.command(plugin)
     return app
