@@ -1,0 +1,29 @@
+"""What every cell of an executor is made with."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+from stellatune_plugins.engine.config import WasmEngine
+from stellatune_plugins.engine.store import StoreLimits
+from stellatune_plugins.executor.deadlines import Deadlines
+from stellatune_plugins.executor.imports.sidecar import NoSidecars, SidecarService
+from stellatune_plugins.executor.recovery import ReplacementPolicy
+from stellatune_plugins.observe import EventBus
+
+CELL_LIMITS = StoreLimits(memory_bytes=256 * 1024 * 1024, table_elements=100_000, instances=64, tables=64, memories=64)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Shared by all cells of one executor; only the bus and the engine are more than plain settings."""
+
+    engine: WasmEngine
+    bus: EventBus = dataclasses.field(default_factory=EventBus)
+    deadlines: Deadlines = dataclasses.field(default_factory=Deadlines)
+    limits: StoreLimits = CELL_LIMITS
+    replacements: ReplacementPolicy = dataclasses.field(default_factory=ReplacementPolicy)
+    sidecars: SidecarService = dataclasses.field(default_factory=NoSidecars)
+    clock: Callable[[], float] = time.monotonic

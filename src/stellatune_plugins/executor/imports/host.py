@@ -1,0 +1,13 @@
+"""Everything of the host's that a guest may import."""
+
+from __future__ import annotations
+
+from stellatune_plugins.engine.component import HostImports
+from stellatune_plugins.executor.imports.sidecar import SidecarService, add_sidecar
+
+
+def host_imports(plugin: str, *, sidecars: SidecarService) -> HostImports:
+    """The imports of one instance. WASI is the engine's own affair, with nothing granted."""
+    imports = HostImports()
+    add_sidecar(imports, sidecars, plugin)
+    return imports
