@@ -20,9 +20,9 @@ demo: setup  ## render real music through sandboxed plugins; FILE=my.flac takes 
 test: lint  ## lint, then every test; long proofs in their short form
 	@$(BIN)/pytest -n 2 --dist worksteal --color=auto $(ARGS)
 
-stress:  ## the long proofs at full size (an hour or more; ARGS="-k name" picks)
+stress:  ## the long proofs at full size (STELLATUNE_STRESS=percent, 100 by default; ARGS="-k name" picks)
 	@sh tools/bootstrap.sh test
-	@STELLATUNE_STRESS=$(or $(STELLATUNE_STRESS),full) $(BIN)/pytest -m stress -n 2 --timeout 7200 $(ARGS)
+	@STELLATUNE_STRESS=$(or $(STELLATUNE_STRESS),100) $(BIN)/pytest -m stress -n 2 --timeout 7200 $(ARGS)
 
 bench:  ## measure against baselines; results and pictures go to build/bench
 	@sh tools/bootstrap.sh bench

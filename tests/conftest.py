@@ -69,3 +69,17 @@ def _nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STELLATUNE_HOME", str(tmp_path_factory.mktemp("home")))
         yield
+
+
+@pytest.fixture(scope="session")
+def stress_size() -> Callable[[int, int], int]:
+    """How large a long proof is: its short form, or ``STELLATUNE_STRESS`` percent of its full one.
+
+    ``make test`` leaves the variable alone, ``make stress`` sets it to 100.
+    """
+    percent = int(os.environ.get("STELLATUNE_STRESS", "0"))
+
+    def size(short: int, full: int) -> int:
+        return max(short, full * percent // 100)
+
+    return size
