@@ -7,6 +7,7 @@ import multiprocessing
 import signal
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Final
@@ -100,7 +101,9 @@ class _Worker:
         self.process = context.Process(
             target=worker_process.main, args=(child, plan.runtime, plan.options), name="stellatune-render", daemon=False
         )
-        # The child inherits the mask: a Ctrl-C of the terminal must not reach it before it ignores them.
+        # The child inherits the mask: a Ctrl-C of the terminal must not reach it before it ignores them. The tracker
+        # must run already, since starting it would unblock the signal again.
+        resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self.process.start()

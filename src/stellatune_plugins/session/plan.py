@@ -71,6 +71,7 @@ def plan_batch(
         ]
     else:
         pairs = [(paths[0], out)]
+    pairs = list(dict.fromkeys(pairs))
     _refuse_collisions(pairs)
     jobs = tuple(RenderJob(str(source), str(target)) for source, target in pairs)
     return BatchPlan(jobs, options, runtime or RuntimeSpec())

@@ -39,7 +39,7 @@ _INK, _GRID, _PAPER = "#222b3a", "#dfe3ea", "#ffffff"
 _TICKS: Final = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000)
 
 
-_REACH: Final = 8
+_REACH: Final = 3
 _KERNEL: Final = np.hanning(2 * _REACH + 3)[1:-1] / (_REACH + 1)
 """Rounds off the steps that the bands' sharp edges make."""
 
