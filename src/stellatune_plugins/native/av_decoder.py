@@ -219,7 +219,8 @@ class AvDecoderSession(Unconfigured):
             raise InputUnreadable(f"{self._name} has an impossible shape", operation="decoder.open")
         self._spec = AudioSpec(SampleRate(frame.sample_rate), channels)
         self._layout = frame.layout
-        self._jitter = self._spec.sample_rate // 100
+        # Times of Ogg Vorbis packets swing by a quarter of the difference of its two block sizes, at most 2032 frames.
+        self._jitter = max(self._spec.sample_rate // 100, 2048)
         self._origin: int = (frame.pts or 0) + self._lead
         self._position = self._decoded = -self._lead
         is_mp4 = "mp4" in self._container.format.name
