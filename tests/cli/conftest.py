@@ -43,7 +43,11 @@ def argv(*arguments: str | Path) -> list[str]:
 
 def environment(home: Path) -> dict[str, str]:
     """A user's environment with a home of the test's own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("COV_", "NO_COLOR", "COLUMNS"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("COV_", "NO_COLOR", "COLUMNS", "STELLATUNE_"))
+    }
     return kept | {"STELLATUNE_HOME": str(home), "PYTHONWARNINGS": "error", "TERM": "xterm"}
 
 

@@ -96,12 +96,28 @@ def test_a_plugin_does_its_work(run: Run, tone: Path, tmp_path: Path) -> None:
 
 
 def test_an_unknown_plugin_fails_before_any_file_is_touched(run: Run, tone: Path, tmp_path: Path) -> None:
-    """A mistyped id is one error with a hint, and there is no output."""
+    """A mistyped id is one error that names the right one, and there is no output."""
+    run("plugin", "install", "gain")
     out = tmp_path / "out"
     result = run("render", tone, "-o", out / "x.flac", "--dsp", "dev.stellatune.gian", "--runtime", "wasm")
     assert result.code == 1
     assert result.err.startswith("error[ability-not-found]: ")
+    assert "hint: did you mean dev.stellatune.gain?" in result.err
     assert not out.exists()
+
+
+def test_a_native_twin_that_is_not_built_is_no_silent_bypass(run: Run, tone: Path, tmp_path: Path) -> None:
+    """On the native route a plugin that only WebAssembly has here is an error that names the way, not a no-op."""
+    out = tmp_path / "out.flac"
+    missing = run("render", tone, "-o", out, "--dsp", GAIN)
+    assert (missing.code, missing.err.split(":")[0]) == (1, "error[native-plugin-failed]")
+    assert f"`stellatune plugin install {GAIN}`, then pass --runtime wasm" in missing.err
+    run("plugin", "install", "gain")
+    elsewhere = run("render", tone, "-o", out, "--dsp", GAIN)
+    assert elsewhere.code == 1
+    assert "pass --runtime hybrid or wasm" in elsewhere.err
+    assert not out.exists()
+    assert run("render", tone, "-o", out, "--dsp", GAIN, "--runtime", "hybrid").code == 0
 
 
 def test_a_refused_configuration_names_the_field(run: Run, tone: Path, tmp_path: Path) -> None:
