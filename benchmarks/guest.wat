@@ -1,0 +1,31 @@
+;; A component whose functions do nothing but carry values, so that what is measured is the way in and out.
+(component
+  (core module $work
+    (memory (export "memory") 4)
+    (data (i32.const 1024) "{\22gain_db\22:-3.5,\22balance\22:0.25,\22mute\22:false}")
+    ;; A call has at most one argument that needs room, and it is gone after the call: one address is enough.
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 65536))
+    (func (export "number") (result i32) (i32.const 48000))
+    (func (export "pass") (param $at i32) (param $size i32) (result i32)
+      (i32.store (i32.const 16) (local.get $at)) (i32.store (i32.const 20) (local.get $size)) (i32.const 16))
+    (func (export "take") (param $at i32) (param $size i32) (result i32) (local.get $size))
+    (func (export "give") (param $size i32) (result i32)
+      (i32.store (i32.const 16) (i32.const 65536)) (i32.store (i32.const 20) (local.get $size)) (i32.const 16))
+    ;; ok(some(text)): the result's case, the option's case, the text's place and length.
+    (func (export "state") (result i32)
+      (i32.store (i32.const 32) (i32.const 0)) (i32.store (i32.const 36) (i32.const 1))
+      (i32.store (i32.const 40) (i32.const 1024)) (i32.store (i32.const 44) (i32.const 44)) (i32.const 32)))
+  (core instance $i (instantiate $work))
+  (alias core export $i "memory" (core memory $memory))
+  (alias core export $i "realloc" (core func $realloc))
+  (func (export "number") (result u32) (canon lift (core func $i "number")))
+  (func (export "text") (param "text" string) (result string)
+    (canon lift (core func $i "pass") (memory $memory) (realloc $realloc)))
+  (func (export "state") (result (result (option string) (error string)))
+    (canon lift (core func $i "state") (memory $memory)))
+  (func (export "take") (param "bytes" (list u8)) (result u32)
+    (canon lift (core func $i "take") (memory $memory) (realloc $realloc)))
+  (func (export "give") (param "size" u32) (result (list u8))
+    (canon lift (core func $i "give") (memory $memory)))
+  (func (export "echo") (param "bytes" (list u8)) (result (list u8))
+    (canon lift (core func $i "pass") (memory $memory) (realloc $realloc))))

@@ -1,0 +1,10 @@
+"""One module a subject."""
+
+from __future__ import annotations
+
+from benchmarks.subjects import calls, chain, equaliser, kernels, render, startup
+
+SUBJECTS = {module.NAME: module for module in (calls, chain, equaliser, kernels, render, startup)}
+"""By the name that ``--only`` takes."""
+
+__all__ = ["SUBJECTS"]

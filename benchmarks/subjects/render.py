@@ -1,0 +1,54 @@
+"""A whole file, FLAC to FLAC, through ten bands and a limiter: ``stellatune render`` against ``ffmpeg``.
+
+Whole processes, from the shell's point of view. ffmpeg's graph has the same bands and its own limiter, works in float
+like ours, and writes 24 bits at the same compression. The command also dithers and measures loudness and true peak of
+what comes in and what goes out; against the plain graph that is work for nothing, so a second ffmpeg does the same.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+from benchmarks.command import FLAC_SECONDS, environment, ffmpeg, fresh_home, music, render
+from benchmarks.race import Process, of_processes, race_processes, run_process
+from benchmarks.results import Row, Skipped
+from benchmarks.workshop import OUT, Workshop
+
+NAME = "render"
+TITLE = "Rendering a whole file"
+WASM, TWINS = "stellatune, wasm", "stellatune, native twins"
+PLAIN, ALIKE = "ffmpeg", "ffmpeg, dithered and measured"
+
+
+def measure(shop: Workshop) -> Iterator[Row | Skipped]:
+    """Wall clock, processor time and memory."""
+    if shutil.which("ffmpeg") is None:
+        yield Skipped(NAME, "there is no ffmpeg on this machine (Debian: apt-get install ffmpeg)")
+        return
+    times = 1 if shop.quick else 3
+    source, home, variables = music(times), fresh_home("render-home"), environment()
+    commands = {
+        WASM: render(source, OUT / "wasm.flac", home),
+        TWINS: render(source, OUT / "native.flac", home, "native"),
+        PLAIN: ffmpeg(source, OUT / "ffmpeg.flac", alike=False),
+        ALIKE: ffmpeg(source, OUT / "ffmpeg-alike.flac", alike=True),
+    }
+
+    def start(command: list[str]) -> Process:
+        return run_process(command, variables)
+
+    start(commands[WASM])  # compiles the plugins, which is start-up's business
+    runners = {name: lambda command=command: start(command) for name, command in commands.items()}
+    taken = race_processes(runners, 3 if shop.quick else 7)
+    wall, cpu, rss = (of_processes(taken, what) for what in ("wall", "cpu", "rss"))
+    audio = FLAC_SECONDS * times
+    fast = audio / wall.spread(WASM).median
+    yield wall.row(
+        NAME, f"{audio} s of music, wall clock", WASM, PLAIN, most_ratio=1.0, note=f"{fast:.0f} times real time"
+    )
+    yield wall.row(NAME, f"{audio} s of music, wall clock", WASM, ALIKE)
+    yield wall.row(NAME, f"{audio} s of music, wall clock", WASM, TWINS)
+    yield cpu.row(NAME, f"{audio} s of music, processor time", WASM, PLAIN)
+    yield cpu.row(NAME, f"{audio} s of music, processor time", WASM, ALIKE)
+    yield rss.row(NAME, "memory at the most", WASM, PLAIN, unit="B")
