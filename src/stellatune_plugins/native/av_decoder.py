@@ -16,7 +16,6 @@ from stellatune_plugins.contract.capabilities import ByteStream
 from stellatune_plugins.errors import InputDamaged, InputUnreadable
 from stellatune_plugins.model import (
     AudioSpec,
-    Block,
     DecoderInfo,
     DurationMs,
     EncodedFormat,
@@ -25,6 +24,7 @@ from stellatune_plugins.model import (
     PcmChunk,
     SampleRate,
 )
+from stellatune_plugins.native.av_blocks import BlockQueue, Converter
 from stellatune_plugins.native.av_container import EXT_SCORES, open_audio, reason_of
 from stellatune_plugins.native.av_metadata import pictures_of, tags_of
 from stellatune_plugins.native.flac_frames import block_frames, frame_start
@@ -121,18 +121,12 @@ class AvDecoderSession(Unconfigured):
         Raises:
             InputDamaged: there is nothing left to resynchronise to.
         """
-        while not self._ready and not self._ended:
-            self._advance()
-        if not self._ready:
-            return PcmChunk(self._empty(), eof=True)
-        block = self._ready[0]
-        if len(block) > max_frames:
-            block, self._ready[0] = block[:max_frames], block[max_frames:]
-        else:
-            self._ready.pop(0)
-        while not self._ready and not self._ended:
-            self._advance()
-        return PcmChunk(block, eof=self._ended and not self._ready)
+        self._fill_queue()
+        if not self._queue:
+            return PcmChunk(np.zeros((0, self._spec.channels), np.float32), eof=True)
+        block = self._queue.get(max(1, max_frames))
+        self._fill_queue()
+        return PcmChunk(block, eof=not self._queue)
 
     def seek_ms(self, position_ms: int) -> None:
         """Go to a position, exact to the frame where the container has exact time stamps.
@@ -153,7 +147,8 @@ class AvDecoderSession(Unconfigured):
             raise InputUnreadable(
                 f"seeking in {self._name} failed: {reason_of(error)}", operation="decoder.seek"
             ) from error
-        self._restart(None, target)
+        self._converter.flush()
+        self._restart(target)
 
     def damage(self) -> tuple[str, ...]:
         """What was wrong with the data so far, each in a few words."""
@@ -187,18 +182,15 @@ class AvDecoderSession(Unconfigured):
         self._restart()
         self._probe()
 
-    def _restart(self, position: int | None = 0, skip_to: int = 0) -> None:
-        """Forget what is between the demuxer and the reader; ``None`` for a position that the next frame tells."""
+    def _restart(self, seek_to: int | None = None) -> None:
+        """Forget what is between the demuxer and the reader; the next frame tells where a seek has led."""
         self._packets = self._demux()
-        self._converter: Any = None
-        self._ready: list[Block] = []
-        self._held: Block | None = None
+        self._queue = BlockQueue()
         self._last: tuple[int, float | None] = (0, None)
         self._ended = False
         self._bad_in_a_row = 0
         self._after_damage = False
-        self._skip_to = skip_to
-        self._position = position
+        self._seek_to = seek_to
         self._decoded = 0
 
     def _demux(self) -> Iterator[Any]:
@@ -218,11 +210,12 @@ class AvDecoderSession(Unconfigured):
         if not 1 <= channels <= _MAX_CHANNELS or not 1 <= frame.sample_rate <= 1_536_000:
             raise InputUnreadable(f"{self._name} has an impossible shape", operation="decoder.open")
         self._spec = AudioSpec(SampleRate(frame.sample_rate), channels)
-        self._layout = frame.layout
+        self._converter = Converter(self._spec, frame.layout, BATCH)
         # Times of Ogg Vorbis packets swing by a quarter of the difference of its two block sizes, at most 2032 frames.
         self._jitter = max(self._spec.sample_rate // 100, 2048)
         self._origin: int = (frame.pts or 0) + self._lead
-        self._position = self._decoded = -self._lead
+        self._decoded = -self._lead
+        self._queue.drop(self._lead)
         is_mp4 = "mp4" in self._container.format.name
         tag = itunes_gapless({**self._container.metadata, **self._audio.metadata}) if is_mp4 else None
         self._mp4_end = Mp4End(self._spec.sample_rate, self._edit_end_s(), tag) if is_mp4 else None
@@ -243,6 +236,10 @@ class AvDecoderSession(Unconfigured):
         return seconds if 0 < seconds < 1e9 else None
 
     # --- decoding ---------------------------------------------------------------------------------------------------
+
+    def _fill_queue(self) -> None:
+        while not self._queue and not self._ended:
+            self._advance()
 
     def _advance(self) -> None:
         for frame in self._decode_next():
@@ -328,8 +325,10 @@ class AvDecoderSession(Unconfigured):
         if not frame.samples:
             return
         at = self._place_of(frame)
-        if self._position is None:
-            self._position = self._decoded = self._skip_to if at is None else at
+        if self._seek_to is not None:
+            self._decoded = self._seek_to if at is None else at
+            self._queue.drop(self._seek_to - self._decoded)
+            self._seek_to = None
         elif at is not None and at - self._decoded > (0 if self._after_damage else self._jitter):
             self._fill_gap(at - self._decoded)
         self._after_damage = False
@@ -337,8 +336,8 @@ class AvDecoderSession(Unconfigured):
             duration = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else None
             self._last = (frame.samples, duration)
         self._decoded += frame.samples
-        for out in self._convert(frame):
-            self._push(self._samples_of(out))
+        for block in self._converter.convert(frame):
+            self._queue.put(block)
 
     def _fill_gap(self, gap: int) -> None:
         """Put silence where data is lost, so that what follows stays at its place in time."""
@@ -346,8 +345,8 @@ class AvDecoderSession(Unconfigured):
             self._bad_packets += 1
         if gap <= _MAX_GAP_S * self._spec.sample_rate:
             self._gap_frames += gap
-            self._flush_converter()
-            self._push(np.zeros((gap, self._spec.channels), np.float32))
+            for block in (*self._converter.flush(), np.zeros((gap, self._spec.channels), np.float32)):
+                self._queue.put(block)
             self._decoded += gap
 
     def _place_of(self, frame: Any) -> int | None:
@@ -355,79 +354,26 @@ class AvDecoderSession(Unconfigured):
         if self._flac_place is not None:
             return self._flac_place
         base = frame.time_base
-        if (
-            frame.pts is None
-            or base is None
-            or (base.denominator < self._spec.sample_rate and self._position is not None)
-        ):
+        if frame.pts is None or base is None or (base.denominator < self._spec.sample_rate and self._seek_to is None):
             return None
         ticks: int = (frame.pts - self._origin) * base.numerator * self._spec.sample_rate
         place: int = (2 * ticks + base.denominator) // (2 * base.denominator)
         return place
 
-    def _convert(self, frame: Any) -> list[Any]:
-        if self._converter is None:
-            # Conversion, interleaving and cutting into large blocks, all in C without the GIL.
-            self._converter = av.AudioResampler(
-                format="flt", layout=self._layout, rate=self._spec.sample_rate, frame_size=BATCH
-            )
-        frame.pts = None  # the filter graph must not act on gaps: they are dealt with here
-        try:
-            return list(self._converter.resample(frame))
-        except ValueError:  # the shape changed within the track (chained Ogg): convert to the first part's
-            self._flush_converter()
-            return self._convert(frame)
-
-    def _flush_converter(self) -> None:
-        converter, self._converter = self._converter, None
-        if converter is not None:
-            for out in converter.resample(None):
-                self._push(self._samples_of(out))
-
-    def _samples_of(self, frame: Any) -> Block:
-        channels = self._spec.channels
-        flat = np.frombuffer(frame.planes[0], np.float32, frame.samples * channels)
-        return flat.reshape(frame.samples, channels)
-
-    def _push(self, block: Block) -> None:
-        """Queue a block; the newest one is held back until it is known not to be the last."""
-        if self._position is not None and self._position < self._skip_to:
-            skip = min(len(block), self._skip_to - self._position)
-            self._position += skip
-            block = block[skip:]
-        if not len(block):
-            return
-        if self._position is not None:
-            self._position += len(block)
-        if self._held is not None:
-            self._ready.append(self._held)
-        self._held = block
-
     def _finish(self) -> None:
         """Cut what the container says is padding, and note what is missing."""
-        self._flush_converter()
-        held, self._held = self._held, None
-        if held is not None:
-            self._ready.append(held)
+        for block in self._converter.flush():
+            self._queue.put(block)
+        self._queue.release()
         if self._mp4_end is not None:
-            self._cut(self._decoded - self._mp4_end.frames(self._decoded, *self._last))
+            self._queue.cut(self._decoded - self._mp4_end.frames(self._decoded, *self._last))
         if self._exact_end is not None:
-            self._cut(self._decoded - self._exact_end)
+            self._queue.cut(self._decoded - self._exact_end)
         stated = self._duration_s()
         names = self._container.format.name.split(",")
         if stated is not None and not _SURE_OF_TOTAL.isdisjoint(names):
             missing = round(stated * self._spec.sample_rate) - self._decoded
             self._truncated = max(0, missing)
-
-    def _cut(self, frames: int) -> None:
-        while frames > 0 and self._ready:
-            block = self._ready.pop()
-            if len(block) > frames:
-                self._ready.append(block[: len(block) - frames])
-            frames -= len(block)
-
-    def _empty(self) -> Block:
-        return np.zeros((0, self._spec.channels), np.float32)
 
 
 def make() -> AvDecoder:
