@@ -212,6 +212,7 @@ class AvDecoderSession(Unconfigured):
         self._spec = AudioSpec(SampleRate(frame.sample_rate), channels)
         self._converter = Converter(self._spec, frame.layout, BATCH)
         # Times of Ogg Vorbis packets swing by a quarter of the difference of its two block sizes, at most 2032 frames.
+        self._swings = self._audio.codec_context.name == "vorbis"
         self._jitter = max(self._spec.sample_rate // 100, 2048)
         self._origin: int = (frame.pts or 0) + self._lead
         self._decoded = -self._lead
@@ -329,7 +330,7 @@ class AvDecoderSession(Unconfigured):
             self._decoded = self._seek_to if at is None else at
             self._queue.drop(self._seek_to - self._decoded)
             self._seek_to = None
-        elif at is not None and at - self._decoded > (0 if self._after_damage else self._jitter):
+        elif at is not None and at - self._decoded > (self._jitter if not self._after_damage or self._swings else 0):
             self._fill_gap(at - self._decoded)
         self._after_damage = False
         if self._mp4_end is not None:

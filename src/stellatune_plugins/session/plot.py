@@ -235,9 +235,9 @@ def _response(chain_factory: ChainFactory, spec: AudioSpec, frequencies: Floats)
 def _draw_response(axis: Axes, response: Response | StellatuneError, frequencies: Floats) -> None:
     _plain(axis)
     axis.axhline(0, color=_INK, linewidth=0.6, alpha=0.6)
-    note = "at \u221220 dBFS"
+    note = "measured at \u221220 dBFS"
     if isinstance(response, StellatuneError):
-        note = f"failed: {_escaped(str(response))}"
+        note = f"could not be measured: {_escaped(str(response))}"
         axis.set_ylim(-6, 6)
     else:
         gains = response.gains_db
@@ -257,7 +257,7 @@ def _draw_response(axis: Axes, response: Response | StellatuneError, frequencies
         if not response.linear:
             note += "; the chain is not linear, at other levels the curve differs"
     axis.set_ylabel("gain, dB", color=_INK)
-    axis.set_title(f"Frequency response of the chain, measured {note}", loc="left",
+    axis.set_title(f"Frequency response of the chain, {note}", loc="left",
                    fontsize=10, color=_INK)  # fmt: skip
     _frequency_axis(axis, frequencies)
     axis.set_xlabel("frequency, Hz", color=_INK)
