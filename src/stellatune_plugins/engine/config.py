@@ -59,7 +59,7 @@ class WasmEngine:
     def __init__(self, settings: EngineSettings | None = None, *, tick_seconds: float = 0.001) -> None:
         self.settings = settings or EngineSettings()
         self._raw: wasmtime.Engine | None = wasmtime.Engine(make_config(self.settings))
-        self._ticker = EpochTicker(self._raw, tick_seconds)
+        self.ticker = EpochTicker(self._raw, tick_seconds)
 
     @property
     def raw(self) -> wasmtime.Engine:
@@ -75,23 +75,23 @@ class WasmEngine:
     @property
     def tick_seconds(self) -> float:
         """How far apart epochs are meant to be."""
-        return self._ticker.seconds
+        return self.ticker.seconds
 
     def ticks(self, seconds: float) -> int:
         """The epochs that ``seconds`` take, rounded up, and one for the epoch that has begun."""
-        return int(seconds / self._ticker.seconds) + 2
+        return int(seconds / self.ticker.seconds) + 2
 
     def store_opened(self) -> None:
         """Count a Store; epochs tick while there is one."""
-        self._ticker.acquire()
+        self.ticker.acquire()
 
     def store_closed(self) -> None:
         """Count a Store that is gone."""
-        self._ticker.release()
+        self.ticker.release()
 
     def close(self) -> None:
         """Stop the ticker and let go of the engine. Stores that are still open keep it alive, without deadlines."""
-        self._ticker.stop()
+        self.ticker.stop()
         self._raw = None
 
     def __enter__(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -102,7 +103,7 @@ class CoreMemory:
         if offset < 0 or count < 0 or offset + count * item.itemsize > self.size():
             raise StoreMisuse(f"{count} items of {item} at {offset} lie outside the memory")
         buffer = (ctypes.c_uint8 * (count * item.itemsize)).from_address(self.address + offset)
-        return np.ndarray((count,), item, buffer)
+        return np.ndarray((count,), item, memoryview(buffer))
 
     def read(self, offset: int, size: int) -> bytes:
         """A copy of some bytes."""
@@ -116,32 +117,27 @@ class CoreMemory:
 class RawCall:
     """One function, its arguments and its result in memory prepared beforehand; calling it allocates nothing.
 
-    ``args[2 * i]`` is argument ``i`` as an unsigned number; after the call ``args[0]`` is the result.
+    ``args[2 * i]`` is argument ``i`` as an unsigned number; after the call ``args[0]`` is the result, and the other
+    arguments are as they were.
     """
 
-    __slots__ = (
-        "_enter",
-        "_func",
-        "_leave",
-        "_store",
-        "_trap",
-        "_trap_address",
-        "_where",
-        "args",
-        "count",
-        "operation",
-    )
+    __slots__ = ("_enter", "_func", "_invoke", "_leave", "_trap", "args", "count", "operation")
 
     def __init__(self, store: GuestStore, func: wasmtime.Func, kind: FunctionType, operation: str) -> None:
-        self._store = store
         self._func = func
         self._enter, self._leave = store.enter, store.leave
         self.operation = operation
         self.count = max(len(kind.params), len(kind.results), 1)
         self.args = (ctypes.c_uint64 * (2 * self.count))()  # a slot has 16 bytes: wasmtime_val_raw_t holds a v128
         self._trap = ctypes.c_void_p()
-        self._trap_address = ctypes.addressof(self._trap)
-        self._where = (ctypes.addressof(func._func), ctypes.addressof(self.args))  # noqa: SLF001
+        self._invoke = functools.partial(
+            capi.func_call_unchecked,
+            store.context_address,
+            ctypes.addressof(func._func),  # noqa: SLF001 - the pinned package has no public name for it
+            ctypes.addressof(self.args),
+            self.count,
+            ctypes.addressof(self._trap),
+        )
 
     def __call__(self, ticks: int) -> None:
         """Run the function, for at most ``ticks`` epochs.
@@ -151,11 +147,9 @@ class RawCall:
             CallDeadline: it ran too long; likewise.
             StoreMisuse: somebody else is inside the Store.
         """
-        store = self._store
-        function, args = self._where
         self._enter(ticks)
         try:
-            error = capi.func_call_unchecked(store.context_address, function, args, self.count, self._trap_address)
+            error = self._invoke()
         finally:
             self._leave()
         if error is not None or self._trap.value is not None:

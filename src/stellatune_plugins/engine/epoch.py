@@ -17,6 +17,8 @@ class EpochTicker:
 
     def __init__(self, engine: wasmtime.Engine, seconds: float) -> None:
         self.seconds = seconds
+        self.count = 0
+        """Ticks so far. It may lag the engine's epoch by one, and never leads it."""
         self._engine = engine
         self._holders = 0
         self._lock = threading.Lock()
@@ -59,3 +61,4 @@ class EpochTicker:
                 return
             sleep(self.seconds)
             tick()
+            self.count += 1

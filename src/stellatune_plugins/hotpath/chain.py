@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -31,7 +32,7 @@ from stellatune_plugins.hotpath.fades import Fade, FadeKind
 from stellatune_plugins.hotpath.layout import BusLayout, Fault, StageShape
 from stellatune_plugins.hotpath.recovery import RecoveryPolicy
 from stellatune_plugins.hotpath.settings import HotPathSettings
-from stellatune_plugins.hotpath.stage import HotStage, LiveStage, StageViews, common_latency, longest_tail
+from stellatune_plugins.hotpath.stage import HotStage, LiveStage, Sample, StageViews, common_latency, longest_tail
 from stellatune_plugins.model import Block, Bypass, Frames, RuntimeKind, StagePath, StageReport
 from stellatune_plugins.observe import EventBus
 from stellatune_plugins.observe.events import (
@@ -46,6 +47,20 @@ from stellatune_plugins.observe.events import (
 # Instances are freed with the Store alone, so every replacement counts; so does each conductor. The sandbox's real
 # limit is the recovery policy's.
 _INSTANCES = 10_000
+
+
+@dataclass(slots=True)
+class _Armed:
+    """A call that was made before, ready to be made again: the same stages, the same number of frames."""
+
+    first: int
+    end: int
+    shape: tuple[int, ...]
+    part: Block
+    """The batch's place on the bus."""
+    out: Block
+    calls: int = 0
+    """Made since the stages' clocks were set."""
 
 
 class FusedChain:
@@ -92,7 +107,7 @@ class FusedChain:
             self._fade_frames = max(1, round(self._settings.fade_ms * sample_rate / 1000))
             self._ticks = engine.ticks(self._settings.process_deadline)
             self._batches = 0
-            self._fused_ns = 0
+            self._fused: dict[tuple[int, int], Sample] = {}
             self._wire()
         except BaseException:
             self._store.close()
@@ -128,6 +143,7 @@ class FusedChain:
 
     def _wire(self) -> None:
         """Make bus and conductor for the stages as they are; history on an older bus is lost."""
+        self._armed: _Armed | None = None
         shapes = tuple(stage.shape for stage in self._stages)
         block = min((s.instances[0].regions.max_frames for s in self._stages), default=self._settings.block_frames)
         self._block = min(block, self._settings.block_frames)
@@ -191,48 +207,99 @@ class FusedChain:
             As many frames. The array is only valid until the next call.
         """
         end = len(self._stages) if end is None else end
+        armed = self._armed
+        if armed is not None and armed.shape == block.shape and armed.first == first and armed.end == end:
+            # The hot road: everything is prepared, nothing fades, nobody is timed.
+            armed.part[...] = block
+            self._run.args[0] = 0
+            armed.calls += 1
+            try:
+                self._run(self._ticks)
+            except (GuestTrap, CallDeadline) as error:
+                self._disarm(running=1)
+                self._after(error, first, end, len(block))
+                self._advance(first, end, len(block))
+            else:
+                if self._run.args[0] & 0xFFFF_FFFF:
+                    self._disarm(running=1)
+                    self._after(Fault(int(self._control[layout.FAULT // 4])), first, end, len(block))
+                    self._advance(first, end, len(block))
+                elif armed.calls == self._settings.time_every:
+                    self._disarm()
+            # Copied out, since a view of guest memory would crash the process once the Store is closed.
+            armed.out[...] = armed.part
+            return armed.out
+        return self._process(block, first, end)
+
+    def _process(self, block: Block, first: int, end: int) -> Block:
+        """The road for the first call of a kind, and for all that is not plain."""
         if self._store.closed:
             raise StoreMisuse("the chain was closed")
         if first == end:
             return block
+        self._disarm()
         samples = self._views[first].samples
-        frames = len(block)
+        frames, capacity = len(block), len(samples)
         if block.ndim != 2 or block.shape[1] != samples.shape[1]:
             raise ValueInvalid(f"a block of shape {block.shape} is not (frames, {samples.shape[1]})")
-        capacity = len(samples)
         if frames <= capacity:
-            part = samples[:frames]
+            part, out = samples[:frames], self._outputs[first][:frames]
             part[...] = block
             self._batch(first, end, frames)
-            # Copied out, since a view of guest memory would crash the process once the Store is closed.
-            out = self._outputs[first][:frames]
             out[...] = part
+            if frames and not self._special and self._batches % 2 == 0:
+                self._arm(_Armed(first, end, block.shape, part, out))
             return out
-        whole = np.empty_like(block)
+        whole = np.empty_like(block, np.float32)
         for start in range(0, frames, capacity):
-            part = block[start : start + capacity]
-            samples[: len(part)] = part
+            part = samples[: min(capacity, frames - start)]
+            part[...] = block[start : start + capacity]
             self._batch(first, end, len(part))
-            whole[start : start + len(part)] = samples[: len(part)]
+            whole[start : start + len(part)] = part
         return whole
 
+    def _arm(self, armed: _Armed) -> None:
+        """Leave the arguments of a call in place for the next one."""
+        self._prepare(0, armed.first, armed.first, armed.end, armed.shape[0])
+        self._armed = armed
+
+    def _disarm(self, running: int = 0) -> None:
+        """Back to the plain road; the stages' clocks are set, but for calls that are still at work."""
+        armed, self._armed = self._armed, None
+        if armed is not None:
+            self._advance(armed.first, armed.end, (armed.calls - running) * armed.shape[0])
+
+    def _advance(self, first: int, end: int, frames: int) -> None:
+        for stage in self._stages[first:end]:
+            stage.clock += frames
+
     def _batch(self, first: int, end: int, frames: int) -> None:
-        """Everything that is on the bus, through some stages."""
-        timed = self._batches % self._settings.time_every == 0
+        """Everything that is on the bus, through some stages. Some batches are timed, stage by stage or as a whole."""
         self._batches += 1
         if self._special:
             self._dispatch(first, end, 0, frames)
-        elif timed:
+        elif self._batches % 2:
             for k in range(first, end):
                 start = time.perf_counter_ns()
                 self._dispatch(k, k + 1, 0, frames)
-                self._stages[k].timed_ns += time.perf_counter_ns() - start
+                self._stages[k].timed.add(time.perf_counter_ns() - start, frames)
         else:
             start = time.perf_counter_ns()
             self._conduct(first, end, 0, frames)
-            self._fused_ns += time.perf_counter_ns() - start
-        for stage in self._stages[first:end]:
-            stage.clock += frames
+            self._fused.setdefault((first, end), Sample()).add(time.perf_counter_ns() - start, frames)
+        self._advance(first, end, frames)
+
+    def _seconds(self) -> list[float]:
+        """Each stage's time, as far as its batches were timed, for all its frames.
+
+        Batches that are timed stage by stage take longer than fused ones, so their times only share out the latter's.
+        """
+        seconds = [stage.timed.per_frame * stage.clock / 1e9 for stage in self._stages]
+        for (first, end), fused in self._fused.items():
+            apart = sum(stage.timed.per_frame for stage in self._stages[first:end])
+            if apart:
+                seconds[first:end] = [each * fused.per_frame / apart for each in seconds[first:end]]
+        return seconds
 
     def _dispatch(self, first: int, end: int, position: int, total: int) -> None:
         """Frames ``position`` to ``total`` through some stages, those that fade one by one."""
@@ -260,28 +327,38 @@ class FusedChain:
 
     def _conduct(self, first: int, end: int, position: int, total: int, stage: int | None = None) -> None:
         """Frames through some stages, whatever happens on the way; the first block from ``stage`` on."""
-        stage = first if stage is None else stage
-        while position < total and first < end:
-            fault = self._call(position, stage, first, end, total)
-            if fault is None:
-                return
+        if position < total and first < end:
+            fault = self._call(position, first if stage is None else stage, first, end, total)
+            if fault is not None:
+                self._after(fault, first, end, total)
+
+    def _after(self, fault: Fault | StellatuneError, first: int, end: int, total: int) -> None:
+        """Deal with a fault, and go on from there."""
+        while True:
             position, count = int(self._control[layout.POSITION // 4]), int(self._control[layout.BLOCK // 4])
             stage = self._answer(fault, position, count)
             if self._special and position + count < total:
                 self._conduct(first, end, position, position + count, stage)
                 self._dispatch(first, end, position + count, total)
                 return
+            next_fault = self._call(position, stage, first, end, total)
+            if next_fault is None:
+                return
+            fault = next_fault
 
-    def _call(self, position: int, stage: int, first: int, end: int, total: int) -> Fault | StellatuneError | None:
-        run = self._run
-        args = run.args
+    def _prepare(self, position: int, stage: int, first: int, end: int, total: int) -> None:
+        """Put the conductor's arguments in place."""
+        args = self._run.args
         args[0], args[2], args[4], args[6] = position, stage, first, end
         args[8], args[10], args[12] = self._block, total, self._stages[first].shape.stride
+
+    def _call(self, position: int, stage: int, first: int, end: int, total: int) -> Fault | StellatuneError | None:
+        self._prepare(position, stage, first, end, total)
         try:
-            run(self._ticks)
+            self._run(self._ticks)
         except (GuestTrap, CallDeadline) as error:
             return error
-        return Fault(int(self._control[layout.FAULT // 4])) if args[0] & 0xFFFF_FFFF else None
+        return Fault(int(self._control[layout.FAULT // 4])) if self._run.args[0] & 0xFFFF_FFFF else None
 
     def _conduct_faded(self, k: int, fade: Fade, position: int, upto: int) -> None:
         """At most a block through one stage that fades."""
@@ -482,6 +559,7 @@ class FusedChain:
 
     def bypass(self, k: int) -> None:
         """Fade a stage out; the music goes round it, as late as before."""
+        self._disarm()
         stage = self._stages[k]
         stage.held_out, stage.return_at, stage.then_replace = True, None, False
         if not stage.bypassed:
@@ -490,6 +568,7 @@ class FusedChain:
 
     def engage(self, k: int) -> None:
         """Fade a stage in again, as a fresh instance where the old one is dead."""
+        self._disarm()
         stage = self._stages[k]
         stage.held_out = False
         if stage.dead:
@@ -504,6 +583,7 @@ class FusedChain:
 
     def replace(self, k: int) -> None:
         """Fade a stage out and a fresh instance of it in."""
+        self._disarm()
         stage = self._stages[k]
         if stage.bypassed:
             self._replace(k, 0)
@@ -520,6 +600,7 @@ class FusedChain:
             ConfigRejected: the module refused; the old configuration is still in force.
             GuestTrap, CallDeadline: it crashed over it; the stage is bypassed and comes back with the old one.
         """
+        self._disarm()
         stage = self._stages[k]
         if not stage.instances[0].takes_config:
             stage.config_json = config_json
@@ -546,6 +627,7 @@ class FusedChain:
 
     def reset(self) -> None:
         """Forget all sound that is still in the stages, as after a seek."""
+        self._disarm()
         for k, (stage, views) in enumerate(zip(self._stages, self._views, strict=True)):
             views.last[:] = 0
             views.history[:] = 0
@@ -556,7 +638,7 @@ class FusedChain:
 
     def reports(self) -> tuple[StageReport, ...]:
         """Every stage's work so far."""
-        timed = sum(stage.timed_ns for stage in self._stages) or 1
+        self._disarm()
         return tuple(
             StageReport(
                 index=stage.index,
@@ -564,7 +646,7 @@ class FusedChain:
                 type_id=stage.made_from.type_id,
                 runtime=RuntimeKind.WASM,
                 path=StagePath.HOT,
-                seconds=(stage.timed_ns + self._fused_ns * stage.timed_ns / timed) / 1e9,
+                seconds=seconds,
                 frames=stage.clock,
                 latency=Frames(stage.shape.latency),
                 tail=stage.tail,
@@ -572,7 +654,7 @@ class FusedChain:
                 silenced_blocks=stage.silenced,
                 bypasses=tuple(stage.bypasses),
             )
-            for stage in self._stages
+            for stage, seconds in zip(self._stages, self._seconds(), strict=True)
         )
 
     def close(self) -> None:
@@ -593,6 +675,7 @@ class FusedChain:
                         )
                     )
                     break
+        self._armed = None
         self._views.clear()
         del self._control
         self._store.close()

@@ -85,6 +85,24 @@ def longest_tail(instances: list[HotInstance], sample_rate: int) -> Frames | Non
 
 
 @dataclass(slots=True)
+class Sample:
+    """Time that was measured, and for how many frames."""
+
+    nanoseconds: int = 0
+    frames: int = 0
+
+    def add(self, nanoseconds: int, frames: int) -> None:
+        """Count one more measurement."""
+        self.nanoseconds += nanoseconds
+        self.frames += frames
+
+    @property
+    def per_frame(self) -> float:
+        """Nanoseconds a frame, 0 where nothing was measured."""
+        return self.nanoseconds / self.frames if self.frames else 0.0
+
+
+@dataclass(slots=True)
 class LiveStage:
     """A stage at work."""
 
@@ -106,7 +124,7 @@ class LiveStage:
     return_at: int | None = None
     clock: int = 0
     """Frames of the stream that went through or round it."""
-    timed_ns: int = 0
+    timed: Sample = field(default_factory=Sample)
     silenced: int = 0
     bypasses: list[Bypass] = field(default_factory=list)
 
