@@ -24,7 +24,7 @@ from stellatune_plugins.observe import EventBus
 from stellatune_plugins.observe.events import CodeCacheRejected, CodeCompiled, CodeLoaded
 
 PIECES = 40
-ROUNDS = 25 * int(os.environ.get("STELLATUNE_STRESS", "1"))
+ROUNDS = max(25, 25 * int(os.environ.get("STELLATUNE_STRESS", "100")) // 100)
 HEADER = 80
 NOBODY = 65534
 
