@@ -34,6 +34,7 @@ from stellatune_plugins.package import (
     PackageState,
     Progress,
     VerifyProblem,
+    installed,
 )
 from stellatune_plugins.package.fsops import FsOps
 
@@ -435,6 +436,36 @@ def test_a_reader_of_the_old_version_never_gets_bytes_of_the_new_one(
     assert old.read("same.txt") == b"same"
     with pytest.raises(StoreFailed, match="not what was installed"):
         old.read("data.txt")
+
+
+def test_a_reader_that_is_overtaken_sees_the_new_state(
+    store: InstallStore, make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version that goes while it is read is not called damaged: the reader looks again."""
+    store.install(make_folder("one"))
+    store.upgrade(make_folder("two", version="2.0.0"))
+    overtaking: list[Callable[[], object]] = []
+
+    def read(name: str, folder: int, limit: int) -> bytes:
+        if overtaking:
+            overtaking.pop()()
+        return _read(name, folder, limit)
+
+    _read = installed._read
+    monkeypatch.setattr(installed, "_read", read)
+
+    three, four = make_folder("three", version="3.0.0"), make_folder("four", version="4.0.0")
+
+    def upgrade_twice() -> None:
+        store.upgrade(three)
+        store.upgrade(four)  # now the version that is being read is gone for good
+
+    overtaking.append(upgrade_twice)
+    assert store.get(ID).version == "4.0.0"
+    overtaking.append(lambda: store.uninstall(ID))
+    assert store.scan().damaged == ()
+    with pytest.raises(PluginNotInstalled):
+        store.get(ID)
 
 
 def test_only_listed_files_of_a_package_have_a_path(store: InstallStore, make_folder: Callable[..., Path]) -> None:

@@ -96,13 +96,22 @@ def read_installed(root: Path) -> InstalledPlugin:
         FileNotFoundError: where there is no folder.
         StoreFailed: where the package is damaged, or was not put there by this store.
     """
-    # Both files are read below one descriptor: it stays with the folder when another takes over its name.
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        receipt = parse_receipt(_read(RECEIPT_NAME, folder, MAX_RECEIPT_BYTES))
-        data = _read(MANIFEST_NAME, folder, MAX_MANIFEST_BYTES)
-    finally:
-        os.close(folder)
+    while True:
+        # Both files are read below one descriptor: it stays with the folder when another takes over its name.
+        folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            return _read_below(folder, root)
+        except StoreFailed:
+            # A version that was replaced or removed a moment ago is not damaged: look at what is there now.
+            if os.path.samestat(os.fstat(folder), root.lstat()):
+                raise
+        finally:
+            os.close(folder)
+
+
+def _read_below(folder: int, root: Path) -> InstalledPlugin:
+    receipt = parse_receipt(_read(RECEIPT_NAME, folder, MAX_RECEIPT_BYTES))
+    data = _read(MANIFEST_NAME, folder, MAX_MANIFEST_BYTES)
     record = receipt.file(MANIFEST_NAME)
     if record is None or hashlib.sha256(data).hexdigest() != record.sha256:
         raise _damaged(f"{MANIFEST_NAME} is not what was installed", receipt.plugin_id)
