@@ -40,6 +40,8 @@ OPUS_RATES: Final = (48000, 24000, 16000, 12000, 8000)
 FORMAT_OF_SUFFIX: Final = {
     ".wav": "wav", ".wave": "wav", ".flac": "flac", ".ogg": "ogg", ".oga": "ogg", ".opus": "opus",
 }  # fmt: skip
+_FLAC_LEVEL: Final = 0.3
+"""Half a percent larger than libFLAC's own default, a fifth faster, and still smaller than FFmpeg's."""
 _MAX_RATE: Final = {"wav": 1_536_000, "flac": 655_350, "ogg": 200_000, "opus": 48_000}
 _MAX_CHANNELS: Final = {"wav": 64, "flac": 8, "ogg": 8, "opus": 8}
 
@@ -235,7 +237,7 @@ class FileSinkSession(Unconfigured):
             is_float = target.bits == "32f"
             return WavWriter(file, spec, 32 if is_float else int(target.bits or "24"), is_float=is_float)
         if target.format == "flac":
-            level = 0.5 if target.compression is None else target.compression
+            level = _FLAC_LEVEL if target.compression is None else target.compression
             return SndfileWriter(file, spec, "FLAC", f"PCM_{target.bits}", level)
         # libsndfile's level 0 is the best quality and the largest file.
         level = 1 - (0.7 if target.quality is None else target.quality)

@@ -33,7 +33,7 @@ class Quantizer:
         self._highest = np.float32((1 << (bits - 1)) - 1)
         self._channels = channels
         self._dither = dither
-        self._noise = np.random.Generator(np.random.SFC64(seed & _SEED_MASK))
+        self._noise = np.random.SFC64(seed & _SEED_MASK)
 
     def __call__(self, block: Block) -> npt.NDArray[np.int32]:
         """Integers of the same shape; what is not a number becomes silence, what is too loud is cut and counted."""
@@ -42,12 +42,18 @@ class Quantizer:
             np.nan_to_num(scaled, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
         rounded = np.rint(scaled)
         if self._dither and not np.array_equal(rounded, scaled):
-            uniform = self._noise.random((2, *scaled.shape), dtype=np.float32)
-            scaled += uniform[0]
-            scaled -= uniform[1]
+            scaled += self._triangular(scaled.size).reshape(scaled.shape)
             rounded = np.rint(scaled, out=rounded)
         if len(rounded) and (rounded.max() > self._highest or rounded.min() < -self._scale):
             self.clipped += int(np.count_nonzero((rounded > self._highest) | (rounded < -self._scale)))
             np.clip(rounded, -self._scale, self._highest, out=rounded)
         integers: npt.NDArray[np.int32] = rounded.astype(np.int32)
         return integers
+
+    def _triangular(self, count: int) -> npt.NDArray[np.float32]:
+        """Noise between -1 and 1: differences of two uniform 16-bit numbers, four of which come with each draw."""
+        uniform = self._noise.random_raw((count + 1) // 2).view(np.uint16)
+        noise: npt.NDArray[np.float32] = uniform[:count].astype(np.float32)
+        noise -= uniform[count : 2 * count]
+        noise *= np.float32(1 / 65536)
+        return noise
