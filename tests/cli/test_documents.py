@@ -51,7 +51,7 @@ def test_the_demo_takes_a_file(tmp_path: Path) -> None:
     song = tmp_path / "a song.wav"
     t = np.arange(44_100) / 44_100
     sf.write(song, np.sin(2 * np.pi * 330 * t).astype(np.float32)[:, None].repeat(2, axis=1) * 0.9, 44_100)
-    command = [sys.executable, ROOT / "tools" / "demo.py", "--file", song, "--out", tmp_path / "out"]
+    command = [sys.executable, str(ROOT / "tools" / "demo.py"), "--file", str(song), "--out", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(" wasm ") >= 3
@@ -61,7 +61,7 @@ def test_the_demo_takes_a_file(tmp_path: Path) -> None:
 
 
 def test_the_piece_of_our_own_can_be_played() -> None:
-    """Without any network there is a minute of music: stereo, neither silent nor clipped, the same each time."""
+    """Without any network there is a minute of music: stereo, neither silent nor clipped, always as long."""
     spec = importlib.util.spec_from_file_location("compose_demo_music", ROOT / "tools" / "compose_demo_music.py")
     assert spec is not None
     assert spec.loader is not None
