@@ -255,7 +255,7 @@ class PluginFailure(StellatuneError):
 
 
 class HostImportFailed(StellatuneError):
-    """Raised after a call in which one of the host's own imports failed unexpectedly."""
+    """Raised when one of the host's own imports failed unexpectedly during a guest's call; after that call."""
 
     code = "host-import-failed"
 

@@ -17,7 +17,7 @@ from stellatune_plugins.errors import ArchiveRefused, ManifestInvalid, NotWasm, 
 from stellatune_plugins.observe import EventBus
 from stellatune_plugins.package import InstalledPlugin, InstallStore
 
-EXAMPLES = 300 * max(1, int(os.environ.get("STELLATUNE_STRESS", "1")))
+EXAMPLES = 300 * max(1, int(os.environ.get("STELLATUNE_STRESS", "0")) // 10)
 
 REFUSALS = (ArchiveRefused, ManifestInvalid, NotWasm, SourceUnreadable)
 
