@@ -4,9 +4,9 @@ Two ways: a cut before every changing call that the store makes, with what was n
 real kill at every changing system call, by strace. Whatever the moment, after the next start the old or the new state
 is there, file by file as in its source, and nothing is left of the work.
 
-``STELLATUNE_STRESS=1`` (the default) cuts the four main operations at every call (every second one where names are
-not swapped in one step), the rest at every fourth, and kills at a few system calls; from 2 on every call, from 10 on
-every system call.
+By default the four main operations are cut at every call (every second one where names are not swapped in one step),
+the rest at every fourth, and killed at a few system calls; with ``STELLATUNE_STRESS`` from 20 on at every call, from
+100 on at every system call.
 """
 
 from __future__ import annotations

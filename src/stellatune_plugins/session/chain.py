@@ -9,6 +9,7 @@ from typing import Protocol
 from stellatune_plugins.errors import ValueInvalid
 from stellatune_plugins.hotpath import FusedChain
 from stellatune_plugins.model import AudioSpec, Block, Frames, StageReport
+from stellatune_plugins.session.control import StageControl
 from stellatune_plugins.session.host_stage import HostStage
 
 
@@ -97,12 +98,21 @@ class SessionChain:
         input_spec: what goes in.
         output_spec: what comes out.
         owned: closed with the chain, the last first.
+        controls: one a stage, in order.
     """
 
     def __init__(
-        self, nodes: Sequence[Node], *, input_spec: AudioSpec, output_spec: AudioSpec, owned: Sequence[Closes]
+        self,
+        nodes: Sequence[Node],
+        *,
+        input_spec: AudioSpec,
+        output_spec: AudioSpec,
+        owned: Sequence[Closes],
+        controls: Sequence[StageControl] = (),
     ) -> None:
         self._nodes = tuple(nodes)
+        self.stages = tuple(controls)
+        """For changing stages while the music plays, between two calls of :meth:`process`."""
         self._input_spec = input_spec
         self._output_spec = output_spec
         self._owned = list(owned)

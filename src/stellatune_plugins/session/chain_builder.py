@@ -30,6 +30,7 @@ from stellatune_plugins.errors import (
     WasmInvalid,
     WorldMismatch,
 )
+from stellatune_plugins.executor import effective_config
 from stellatune_plugins.hotpath import FusedChain, HotPathSettings, HotStage, Mapping
 from stellatune_plugins.model import (
     AbilityKind,
@@ -47,6 +48,7 @@ from stellatune_plugins.registry.catalog import Resolved
 from stellatune_plugins.registry.runtime import OpenedDsp, PluginRuntime
 from stellatune_plugins.session import channel_map
 from stellatune_plugins.session.chain import AbsentNode, Closes, FusedNode, HostNode, Node, SessionChain
+from stellatune_plugins.session.control import AbsentControl, HostControl, HotControl, StageControl
 from stellatune_plugins.session.host_stage import HostStage, StageIdentity
 
 # A plugin's own faults are bypassed. Everything else stops the session before it starts: what the user can correct
@@ -96,6 +98,12 @@ class _Stage:
     hot: HotStage | None = None
     fallback: str | None = None
 
+    def remember(self, config_json: str | None) -> str | None:
+        """What the user wants from now on; gives what they wanted before."""
+        before = self.request.config_json
+        self.request = msgspec.structs.replace(self.request, config_json=config_json)
+        return before
+
 
 class ChainBuilder:
     """Makes chains for streams of any shape from one list of requests.
@@ -139,9 +147,11 @@ class ChainBuilder:
                 if isinstance(stage, _Stage):
                     channels = stage.output_channels
             fused = self._fuse(stages, spec.sample_rate, undo)
-            nodes, owned = self._nodes(stages, fused)
+            nodes, owned, controls = self._nodes(stages, fused)
             undo.pop_all()
-        return SessionChain(nodes, input_spec=spec, output_spec=AudioSpec(spec.sample_rate, channels), owned=owned)
+        return SessionChain(
+            nodes, input_spec=spec, output_spec=AudioSpec(spec.sample_rate, channels), owned=owned, controls=controls
+        )
 
     # --- one stage --------------------------------------------------------------------------------------------------
 
@@ -284,19 +294,22 @@ class ChainBuilder:
 
     def _nodes(
         self, stages: Sequence[_Stage | AbsentNode], fused: FusedChain | None
-    ) -> tuple[list[Node], list[Closes]]:
+    ) -> tuple[list[Node], list[Closes], list[StageControl]]:
         nodes: list[Node] = []
         owned: list[Closes] = []
+        controls: list[StageControl] = []
         position = 0
         for stage in stages:
             if isinstance(stage, AbsentNode):
                 nodes.append(stage)
+                controls.append(AbsentControl(stage.report.plugin))
             elif stage.hot is not None and fused is not None:
                 last = nodes[-1] if nodes else None
                 if isinstance(last, FusedNode):
                     nodes[-1] = FusedNode(fused, last.first, position + 1)
                 else:
                     nodes.append(FusedNode(fused, position, position + 1))
+                controls.append(HotControl(fused, position, stage.processor, self._effective(stage)))
                 position += 1
                 owned.append(stage.processor)
             else:
@@ -304,9 +317,29 @@ class ChainBuilder:
                 nodes.append(node)
                 if isinstance(node, HostNode):
                     owned.append(node.stage)
+                    controls.append(HostControl(node.stage, self._effective(stage), stage.remember))
+                else:
+                    controls.append(AbsentControl(node.report.plugin))
         if fused is not None:
             owned.append(fused)
-        return nodes, owned
+        return nodes, owned, controls
+
+    @staticmethod
+    def _effective(stage: _Stage) -> Callable[[str], str]:
+        """What the plugin gets when the user gives it some values."""
+        found = stage.found
+
+        def effective(user_json: str) -> str:
+            config = effective_config(
+                user_json,
+                default_json=found.default_config_json,
+                schema_json=found.config_schema_json,
+                plugin=found.key.plugin_id,
+                capability=found.capability,
+            )
+            return user_json if config is None else config
+
+        return effective
 
     def _host_node(self, stage: _Stage) -> HostNode | AbsentNode:
         key = stage.found.key

@@ -17,7 +17,16 @@ from stellatune_plugins.errors import GuestContract, PluginFailure, StageFailed,
 from stellatune_plugins.hotpath import HotPathSettings, Mapping
 from stellatune_plugins.hotpath.fades import Fade, FadeKind
 from stellatune_plugins.hotpath.recovery import RecoveryPolicy
-from stellatune_plugins.model import AudioSpec, Block, Bypass, Frames, RuntimeKind, StagePath, StageReport
+from stellatune_plugins.model import (
+    AudioSpec,
+    Block,
+    Bypass,
+    ConfigUpdatePlan,
+    Frames,
+    RuntimeKind,
+    StagePath,
+    StageReport,
+)
 from stellatune_plugins.observe import EventBus
 from stellatune_plugins.observe.events import PluginFailed, StageBypassed, StageRecovered, StageSilenced
 from stellatune_plugins.session import channel_map
@@ -76,6 +85,7 @@ class HostStage:
         self._history = np.zeros((self._latency, spec.channels), np.float32)
         self._last = np.zeros(self.output_channels, np.float32)
         self._alive = True
+        self._held_out = False
         self._fade: Fade | None = None
         self._return_at: int | None = None
         self._clock = 0
@@ -105,11 +115,14 @@ class HostStage:
             self._come_back()
         dry = self._dry(block)
         out = dry.copy()
-        if self._alive:
+        if self._alive and not (self._held_out and self._fade is None):
             self._wet(block, out)
         if self._fade is not None:
             head = slice(0, self._fade.left)
             self._fade.apply(out[head], dry[head])
+            if self._fade.kind is FadeKind.OUT:
+                rest = slice(len(out[head]), None)
+                out[rest] = dry[rest]
             if self._fade.left <= 0:
                 self._fade = None
         self._last = out[-1].copy() if len(out) else self._last
@@ -172,7 +185,7 @@ class HostStage:
         error.at(plugin=self._identity.plugin, operation="dsp.process")
         self._alive = False
         self._fade = Fade(FadeKind.SETTLE, self._fade_frames, last=self._last)
-        self._return_at = self._policy.return_at(self._clock + self._fade_frames)
+        self._return_at = None if self._held_out else self._policy.return_at(self._clock + self._fade_frames)
         self._bypasses.append(Bypass(at_frame=self._clock, code=error.code, reason=error.message))
         self._bus.emit(
             StageBypassed(
@@ -206,6 +219,51 @@ class HostStage:
                 seconds=time.perf_counter() - start,
             )
         )
+
+    # --- control ----------------------------------------------------------------------------------------------------
+
+    def bypass(self) -> None:
+        """Fade the stage out; the music goes round it, as late as before."""
+        if not self._held_out:
+            self._held_out, self._return_at = True, None
+            if self._alive:
+                self._fade = Fade(FadeKind.OUT, self._fade_frames)
+
+    def engage(self) -> None:
+        """Fade the stage in again, with fresh processors where the old ones are dead."""
+        self._held_out = False
+        if self._alive:
+            self._fade = Fade(FadeKind.IN, self._fade_frames)
+        else:
+            self._come_back()
+
+    def apply_config(self, config_json: str) -> None:
+        """Give every processor an effective configuration that its own plan takes as it runs.
+
+        Raises:
+            ConfigRejected: a processor refuses it.
+        """
+        for processor in self._processors:
+            processor.apply_config(config_json)
+
+    def plan_config(self, config_json: str) -> ConfigUpdatePlan:
+        """How the processors would take a configuration."""
+        return self._processors[0].plan_config(config_json)
+
+    def remake(self) -> None:
+        """Put fresh processors in the place of the present ones, with their state, and fade them in.
+
+        Raises:
+            StellatuneError: the fresh ones cannot be made; the present ones go on.
+        """
+        fresh = list(self._make())
+        for old, new in zip(self._processors, fresh, strict=True):
+            state = old.export_state()
+            if state is not None:
+                new.import_state(state)
+        self._end_processors()
+        self._processors, self._alive = fresh, True
+        self._fade = Fade(FadeKind.IN, self._fade_frames, hold=self._latency)
 
     def report(self) -> StageReport:
         """The stage's work so far."""
