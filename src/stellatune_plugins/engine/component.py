@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import time
 import warnings
+import weakref
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
@@ -21,19 +22,31 @@ from stellatune_plugins.engine.store import GuestStore
 from stellatune_plugins.engine.traps import error_from_text
 from stellatune_plugins.engine.wasi import OutputTap, grant_nothing
 from stellatune_plugins.engine.wit_types import ComponentShape
-from stellatune_plugins.errors import GuestContract, GuestTrap, HostImportFailed, InstantiateFailed, StellatuneError
+from stellatune_plugins.errors import (
+    GuestContract,
+    GuestTrap,
+    HostImportFailed,
+    InstanceDead,
+    InstantiateFailed,
+    StellatuneError,
+    StoreMisuse,
+)
 
 __all__ = ["ComponentInstance", "HostImports"]
 
 _INSTANTIATE: Final = "instantiate"
 _COPY_LIMIT: Final = "too much data is being copied"
 
+_spent: weakref.WeakSet[GuestStore] = weakref.WeakSet()
+"""Stores in which a component failed. wasmtime marks them so too, and has no way to ask."""
+
 
 class ComponentInstance:
     """An instance, with the handles that it and the host hold of each other.
 
     It dies of a trap, a missed deadline, a result that cannot be read, or an exception in a host import; after that
-    every call raises ``InstanceDead``, while the Store can take another instance.
+    every call raises ``InstanceDead``. Its Store dies with it: after a trap wasmtime lets nobody enter any component
+    in the same Store, so a successor needs a Store of its own. (Core modules in the Store go on.)
 
     Args:
         store: where it lives; closed by its owner, after the instance.
@@ -45,6 +58,7 @@ class ComponentInstance:
             discarded without it.
 
     Raises:
+        StoreMisuse: a component failed in this Store before.
         InstantiateFailed: an import is not served, or a limit is too small.
         GuestTrap, CallDeadline, HostImportFailed: its start code failed.
     """
@@ -60,6 +74,8 @@ class ComponentInstance:
         on_output: Callable[[str, bytes], None] | None = None,
     ) -> None:
         self._closed = True  # nothing to close before it is made
+        if store in _spent:
+            raise StoreMisuse("a component failed in this Store, which takes no other now: make a new one")
         self.store = store
         self.label = label
         self.deadline = deadline
@@ -164,6 +180,11 @@ class ComponentInstance:
         """
         text = "" if error is None else api.error_text(error)
         failure = self.frame.failure
+        if error is not None and operation != _INSTANTIATE and self.store in _spent:
+            self.die("another instance in its Store failed")
+            return InstanceDead(f"the instance is dead: {self.dead_because}", operation=operation)
+        if error is not None:
+            _spent.add(self.store)
         if failure is None:
             found = self._guest_error(text, operation)
             self.die(f"{operation}: {found.message}")

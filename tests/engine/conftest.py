@@ -1,0 +1,80 @@
+"""An engine for all tests, and instances of components written in text."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from wasmtime import component as wc
+
+from stellatune_plugins.engine import ComponentInstance, GuestStore, HostImports, StoreLimits, WasmEngine
+from stellatune_plugins.engine.assemble import assemble
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "guests"))
+
+
+class Make(Protocol):
+    """Makes instances of components given as text; each in a Store of its own unless one is given."""
+
+    def __call__(
+        self,
+        text: str,
+        imports: HostImports | None = None,
+        *,
+        store: GuestStore | None = None,
+        limits: StoreLimits | None = None,
+        deadline: float = 5.0,
+        on_output: Callable[[str, bytes], None] | None = None,
+    ) -> ComponentInstance: ...
+
+
+@pytest.fixture(scope="session")
+def guest_engine() -> Iterator[WasmEngine]:
+    """One engine for the session."""
+    with WasmEngine() as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def compile_text(guest_engine: WasmEngine) -> Callable[[str | bytes], Any]:
+    """Components from text or bytes, each compiled once."""
+    known: dict[str | bytes, Any] = {}
+
+    def compile_it(source: str | bytes) -> Any:
+        if source not in known:
+            binary = assemble(source) if isinstance(source, str) else source
+            known[source] = wc.Component(guest_engine.raw, binary)
+        return known[source]
+
+    return compile_it
+
+
+@pytest.fixture
+def make(guest_engine: WasmEngine, compile_text: Callable[[str], Any]) -> Iterator[Make]:
+    """Closes every instance and Store it made."""
+    made: list[Any] = []
+
+    def make_it(
+        text: str,
+        imports: HostImports | None = None,
+        *,
+        store: GuestStore | None = None,
+        limits: StoreLimits | None = None,
+        deadline: float = 5.0,
+        on_output: Callable[[str, bytes], None] | None = None,
+    ) -> ComponentInstance:
+        if store is None:
+            store = GuestStore(guest_engine, limits, label="test")
+            made.append(store)
+        instance = ComponentInstance(
+            store, compile_text(text), imports or HostImports(), label="test", deadline=deadline, on_output=on_output
+        )
+        made.append(instance)
+        return instance
+
+    yield make_it
+    for thing in reversed(made):
+        thing.close()
