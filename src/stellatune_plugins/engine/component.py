@@ -206,12 +206,14 @@ class ComponentInstance:
     def _guest_error(self, text: str, operation: str) -> StellatuneError:
         if _COPY_LIMIT in text:
             return GuestContract("the guest passed more data than one call may carry", operation=operation)
-        error = error_from_text(text, operation)
+        # A backtrace has names of the guest's choice in it; the reason behind it is wasmtime's own.
+        reason = text.rpartition("Caused by:")[2].strip()
+        error = error_from_text(text if "wasm trap:" in reason else reason, operation)
         if isinstance(error, GuestTrap) and error.details["trap"] == "error":
-            first = text.strip().partition("\n")[0]
+            first = reason.partition("\n")[0]
             if operation == _INSTANTIATE:
                 return InstantiateFailed(f"the component cannot be instantiated: {first}", operation=operation)
-            return GuestContract(f"what the guest passed cannot be read: {first}", operation=operation)
+            return GuestContract(f"the guest broke the rules of the component model: {first}", operation=operation)
         return error
 
     def drop_box(self, operation: str, box: AnyBox, deadline: float | None = None) -> None:
