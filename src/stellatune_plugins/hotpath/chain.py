@@ -176,6 +176,7 @@ class FusedChain:
                 imports[module, "process"] = hot.instance.raw_export(hot.spec.process_export)
         conductor = CoreInstance(self._store, self._conductor, imports, deadline=self._settings.instantiate_deadline)
         self._run = conductor.call("run", "hot.process")
+        self._args = self._run.args
         self._special = any(stage.special for stage in self._stages)
 
     # --- processing -------------------------------------------------------------------------------------------------
@@ -209,27 +210,29 @@ class FusedChain:
         end = len(self._stages) if end is None else end
         armed = self._armed
         if armed is not None and armed.shape == block.shape and armed.first == first and armed.end == end:
-            # The hot road: everything is prepared, nothing fades, nobody is timed.
+            # The hot road: nothing fades, nobody is timed, and every argument is in place. The first is the position,
+            # and its slot takes the result: both are 0 as long as all is well.
             armed.part[...] = block
-            self._run.args[0] = 0
             armed.calls += 1
             try:
                 self._run(self._ticks)
             except (GuestTrap, CallDeadline) as error:
-                self._disarm(running=1)
-                self._after(error, first, end, len(block))
-                self._advance(first, end, len(block))
+                self._recover(error, first, end, len(block))
             else:
-                if self._run.args[0] & 0xFFFF_FFFF:
-                    self._disarm(running=1)
-                    self._after(Fault(int(self._control[layout.FAULT // 4])), first, end, len(block))
-                    self._advance(first, end, len(block))
+                if self._args[0]:
+                    self._recover(Fault(int(self._control[layout.FAULT // 4])), first, end, len(block))
                 elif armed.calls == self._settings.time_every:
                     self._disarm()
             # Copied out, since a view of guest memory would crash the process once the Store is closed.
             armed.out[...] = armed.part
             return armed.out
         return self._process(block, first, end)
+
+    def _recover(self, fault: Fault | StellatuneError, first: int, end: int, frames: int) -> None:
+        """A fault on the hot road: go on by the plain one."""
+        self._disarm(running=1)
+        self._after(fault, first, end, frames)
+        self._advance(first, end, frames)
 
     def _process(self, block: Block, first: int, end: int) -> Block:
         """The road for the first call of a kind, and for all that is not plain."""
@@ -348,7 +351,7 @@ class FusedChain:
 
     def _prepare(self, position: int, stage: int, first: int, end: int, total: int) -> None:
         """Put the conductor's arguments in place."""
-        args = self._run.args
+        args = self._args
         args[0], args[2], args[4], args[6] = position, stage, first, end
         args[8], args[10], args[12] = self._block, total, self._stages[first].shape.stride
 
@@ -358,7 +361,7 @@ class FusedChain:
             self._run(self._ticks)
         except (GuestTrap, CallDeadline) as error:
             return error
-        return Fault(int(self._control[layout.FAULT // 4])) if self._run.args[0] & 0xFFFF_FFFF else None
+        return Fault(int(self._control[layout.FAULT // 4])) if self._args[0] & 0xFFFF_FFFF else None
 
     def _conduct_faded(self, k: int, fade: Fade, position: int, upto: int) -> None:
         """At most a block through one stage that fades."""

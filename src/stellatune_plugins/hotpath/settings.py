@@ -37,4 +37,4 @@ class HotPathSettings(msgspec.Struct, frozen=True):
     max_config_bytes: int = 1 << 20
 
     time_every: int = 254
-    """After so many batches two are timed, one of them stage by stage: below one in a hundred, so p99 does not see it."""
+    """After so many batches two are timed, one of them stage by stage: too few for a p99 to see them."""
