@@ -16,8 +16,11 @@ FLAC_SECONDS = 67
 
 
 def environment() -> dict[str, str]:
-    """Of child processes: the native twins can be found."""
-    return {**os.environ, "STELLATUNE_TWINS": str(twins())}
+    """Of child processes: the native twins can be found, and modules are compiled once, as on anybody's machine."""
+    variables = {**os.environ, "STELLATUNE_TWINS": str(twins())}
+    if variables.pop("PYTHONDONTWRITEBYTECODE", ""):
+        variables["PYTHONPYCACHEPREFIX"] = str(OUT / "pycache")
+    return variables
 
 
 def fresh_home(name: str) -> Path:

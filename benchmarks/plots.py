@@ -71,9 +71,7 @@ def _chain(rows: Sequence[Row]) -> Any:
         for index, length in enumerate(chain.LENGTHS):
             for ours, style in ((chain.FUSED, "o-"), (chain.BATCH, "s:")):
                 some = [
-                    r
-                    for r in rows
-                    if r.case.startswith(f"{length} stages") and (r.ours, r.baseline) == (ours, baseline)
+                    r for r in rows if r.case.startswith(f"{length} stage") and (r.ours, r.baseline) == (ours, baseline)
                 ]
                 if some:
                     label = f"{length} stages, {ours}"
@@ -82,6 +80,7 @@ def _chain(rows: Sequence[Row]) -> Any:
         panel.axhline(1.0, color=THEIRS)
         panel.set_xscale("log", base=2)
         panel.set_yscale("log")
+        panel.set_xticks(chain.FRAMES, [str(frames) for frames in chain.FRAMES])
         panel.set_xlabel("frames a block")
         panel.set_title(f"time over {baseline}", fontsize=10)
         panel.legend(fontsize=7)
@@ -97,6 +96,7 @@ def _equaliser(rows: Sequence[Row]) -> Any:
         )
     axes.axhline(0.3, color=BAR, label="target")
     axes.set_xscale("log", base=2)
+    axes.set_xticks(equaliser.FRAMES, [str(frames) for frames in equaliser.FRAMES])
     axes.set_ylim(bottom=0)
     axes.set_xlabel("frames a block")
     axes.set_ylabel("ratio of times")
@@ -119,7 +119,8 @@ def _kernels(rows: Sequence[Row]) -> Any:
     axes.axhline(1.0, color=THEIRS)
     axes.set_xticks(range(len(names)), names)
     axes.set_ylabel("wasm over native")
-    axes.legend(fontsize=8)
+    axes.margins(y=0.3)
+    axes.legend(fontsize=8, ncols=3, loc="upper right")
     return figure
 
 

@@ -15,9 +15,9 @@ from stellatune_plugins.model import Block
 
 NAME = "chain"
 TITLE = "Chains of stages"
-FUSED, BATCH, STEPS, NATIVE = "fused", "fused, 16 blocks a call", "stage by stage", "native twins by ctypes"
+FUSED, BATCH, STEPS, NATIVE = "fused", "fused, up to 16 blocks a call", "stage by stage", "native twins by ctypes"
 LENGTHS = (1, 4, 8, 16)
-FRAMES = (64, 128, 256, 512, 1024, 2048, 4096)
+FRAMES = (64, 256, 1024, 4096)
 _BATCH = 16
 _MOST_BATCH = 16384  # HotPathSettings.batch_frames
 
@@ -30,7 +30,7 @@ def measure(shop: Workshop) -> Iterator[Row]:
             result = race(
                 _contestants(shop, length, frames, batch), shop.seconds(0.9), least_rounds=40, per={BATCH: batch}
             )
-            case = f"{length} stages, {frames} frames"
+            case = f"{length} {'stage' if length == 1 else 'stages'}, {frames} frames"
             yield result.row(NAME, case, FUSED, STEPS)
             yield result.row(NAME, case, FUSED, NATIVE)
             yield result.row(NAME, case, BATCH, NATIVE)
