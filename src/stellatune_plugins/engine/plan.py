@@ -7,7 +7,7 @@ from typing import Any
 
 from stellatune_plugins.engine.codec import FunctionCodec
 from stellatune_plugins.engine.shape import component_shape
-from stellatune_plugins.engine.wasi import is_provided, is_wasi
+from stellatune_plugins.engine.wasi import is_wasi
 from stellatune_plugins.engine.wit_names import QualifiedName, find_compatible
 from stellatune_plugins.errors import WorldMismatch
 
@@ -23,17 +23,10 @@ class ComponentPlan:
     """See the module. Codecs are made when first asked for; two threads that make the same one do no harm."""
 
     def __init__(self, component: Any) -> None:
-        self._component = weakref.ref(component)
         self.shape = component_shape(component)
         self.imports_wasi = any(map(is_wasi, self.shape.imports))
-        self.imports_unknown_wasi = any(is_wasi(name) and not is_provided(name) for name in self.shape.imports)
         self.imports_functions = any(shape.functions or shape.resources for shape in self.shape.imports.values())
         self._codecs: dict[tuple[bool, str, str], FunctionCodec] = {}
-
-    @property
-    def component(self) -> Any:
-        """The component itself, which is alive while anyone uses its plan."""
-        return self._component()
 
     def import_codec(self, interface: str, name: str) -> FunctionCodec:
         """The codec of an imported function."""
