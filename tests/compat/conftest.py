@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -233,9 +232,3 @@ def lab(twins_folder: Path) -> Iterator[Lab]:
     """Pairs and signals, over one engine."""
     with WasmEngine() as engine:
         yield Lab(engine, {}, CodeStore(engine, None), twins_folder)
-
-
-@pytest.fixture(scope="session")
-def full() -> bool:
-    """Whether the long proofs run at full size."""
-    return os.environ.get("STELLATUNE_STRESS", "small") == "full"

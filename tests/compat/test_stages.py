@@ -111,13 +111,16 @@ def test_wasm_equals_native(lab: Any, differs: Callable[..., str], name: str, ra
 @pytest.mark.stress
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("name", CONFIGS)
-def test_wasm_equals_native_everywhere(lab: Any, differs: Callable[..., str], full: bool, name: str, rate: int) -> None:
+def test_wasm_equals_native_everywhere(
+    lab: Any, differs: Callable[..., str], stress_size: Callable[[int, int], int], name: str, rate: int
+) -> None:
     """The whole product: every rate, block, layout and configuration, over a second of sound at full size."""
-    blocks = BLOCKS if full else [512, 4097]
+    percent = stress_size(0, 100)
+    blocks = BLOCKS if percent else [512, 4097]
     for channels in CHANNELS.get(name, LAYOUTS):
         for block in blocks:
-            for config in CONFIGS[name] if full else CONFIGS[name][:1]:
-                least = min(rate, 40 * 1000 * block) if full else 2000
+            for config in CONFIGS[name] if percent else CONFIGS[name][:1]:
+                least = max(2000, min(rate, 40_000 * block) * percent // 100)
                 wasm, native = compare(lab, name, config, rate=rate, channels=channels, block=block, least=least)
                 found = differs(wasm, native)
                 assert not found, f"{channels} channels in blocks of {block}, {config}"
