@@ -1,0 +1,50 @@
+"""A component that fails in every way on demand, on its own account or the host's."""
+
+from __future__ import annotations
+
+TEXT = """(component
+  (type $e' (variant (case "invalid-arg" string) (case "not-found" string) (case "io" string) (case "timeout" string)
+    (case "unsupported" string) (case "denied" string) (case "internal" string)))
+  (import "e" (type $e (eq $e')))
+  (import "plain" (func $plain (param "n" u32) (result u32)))
+  (import "fallible" (func $fallible (param "n" u32) (result (result u32 (error $e)))))
+  (core module $libc (memory (export "memory") 1) (global $top (mut i32) (i32.const 4096))
+    (func (export "reset") (global.set $top (i32.const 4096)))
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+      (global.set $top (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
+      (global.get $top)
+      (global.set $top (i32.add (global.get $top) (local.get 3)))))
+  (core instance $libc (instantiate $libc))
+  (alias core export $libc "memory" (core memory $memory))
+  (core func $low-plain (canon lower (func $plain)))
+  (core func $low-fallible
+    (canon lower (func $fallible) (memory $memory) (realloc (core func $libc "realloc"))))
+  (core module $m
+    (import "h" "plain" (func $plain (param i32) (result i32)))
+    (import "h" "fallible" (func $fallible (param i32 i32)))
+    (import "libc" "memory" (memory 1))
+    (import "libc" "reset" (func $reset))
+    (func (export "plain") (param i32) (result i32) (call $plain (local.get 0)))
+    (func (export "fallible") (param i32) (result i32)
+      (call $fallible (local.get 0) (i32.const 64))
+      (call $reset)
+      (if (result i32) (i32.load8_u (i32.const 64)) (then (i32.const 0)) (else (i32.load (i32.const 68)))))
+    (func (export "text") (result i32)
+      (i32.store8 (i32.const 128) (i32.const 0))
+      (i32.store8 (i32.const 132) (i32.const 1))
+      (i32.store (i32.const 136) (i32.const 256))
+      (i32.store (i32.const 140) (i32.const 40))
+      (i32.const 128))
+    (func (export "trap") (unreachable))
+    (func (export "loop") (loop $l (br $l)))
+    (func (export "bad") (result i32) (i32.const 0xd800)))
+  (core instance $i (instantiate $m
+    (with "libc" (instance $libc))
+    (with "h" (instance (export "plain" (func $low-plain)) (export "fallible" (func $low-fallible))))))
+  (func (export "plain") (param "n" u32) (result u32) (canon lift (core func $i "plain")))
+  (func (export "fallible") (param "n" u32) (result u32) (canon lift (core func $i "fallible")))
+  (func (export "text") (result (result (option string) (error string)))
+    (canon lift (core func $i "text") (memory $memory)))
+  (func (export "trap") (canon lift (core func $i "trap")))
+  (func (export "loop") (canon lift (core func $i "loop")))
+  (func (export "bad") (result char) (canon lift (core func $i "bad"))))"""
