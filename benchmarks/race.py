@@ -1,7 +1,8 @@
 """Timing: everything that is compared runs in the same rounds, one burst after the other.
 
 A machine that slows down slows all of them down, so the ratio of one round is worth more than any single time; of a
-round's time, the median over the rounds counts. The 99th percentile is of single calls, timed one by one.
+round's time, the median over the rounds counts. Rounds in which somebody else had the processor are dropped. The 99th
+percentile is of single calls, timed one by one.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ Call = Callable[[], object]
 _SINGLES_A_ROUND = 20
 # Shorter than a scheduler's time slice, so that on a busy machine most bursts run undisturbed.
 _BURST_SECONDS = 0.001
+_UNDISTURBED = 0.9
+"""The share of a burst that its thread must have had a processor. Other rounds are dropped, if enough are left."""
 
 
 @dataclass
@@ -92,6 +95,7 @@ def race(
     counts = {name: max(1, int(_BURST_SECONDS / once[name])) for name in calls}
     rounds: dict[str, list[float]] = {name: [] for name in calls}
     singles: dict[str, list[float]] = {name: [] for name in calls}
+    undisturbed: list[bool] = []
     names = list(calls)
     end = time.perf_counter() + seconds
     was_enabled = gc.isenabled()
@@ -101,18 +105,27 @@ def race(
         for turn in itertools.count():
             if turn >= least_rounds and time.perf_counter() >= end:
                 break
+            quiet = True
             for name in names:
                 operations = per.get(name, 1)
-                rounds[name].append(_burst(calls[name], counts[name]) / operations)
+                on_processor = time.thread_time()
+                taken = _burst(calls[name], counts[name])
+                on_processor = (time.thread_time() - on_processor) / counts[name]
+                quiet &= on_processor > _UNDISTURBED * taken
+                rounds[name].append(taken / operations)
                 if counts[name] > 1:
                     times = _one_by_one(calls[name], min(counts[name], _SINGLES_A_ROUND))
                     singles[name] += [t / operations for t in times]
             names = [*names[1:], names[0]]
+            undisturbed.append(quiet)
     finally:
         if was_enabled:
             gc.enable()
+    kept = np.array(undisturbed)
+    if kept.sum() < least_rounds:
+        kept[:] = True
     return Race(
-        {name: np.array(times) for name, times in rounds.items()},
+        {name: np.array(times)[kept] for name, times in rounds.items()},
         {name: np.array(times) for name, times in singles.items() if times},
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from benchmarks.race import Call, race
 from benchmarks.results import Row
-from benchmarks.workshop import Twin, Workshop, pointer
+from benchmarks.workshop import Twin, Workshop, paged, pointer
 from stellatune_plugins.model import Block
 
 NAME = "chain"
@@ -73,7 +73,7 @@ def _stage_by_stage(shop: Workshop, length: int, block: Block) -> Call:
 
 
 def _natively(twins: list[Twin], block: Block) -> Call:
-    result = block.copy()
+    block, result = paged(block), paged(block)
     source, target, frames = pointer(block), pointer(result), len(block)
     first, *rest = [(twin.process, twin.handle) for twin in twins]
 

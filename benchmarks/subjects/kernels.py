@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.race import Call, race
 from benchmarks.results import Row, Spread, Target
-from benchmarks.workshop import PLUGINS, Workshop, pointer
+from benchmarks.workshop import PLUGINS, Workshop, paged, pointer
 from stellatune_plugins.engine.assemble import compile_trusted
 from stellatune_plugins.engine.core import CoreInstance
 
@@ -97,8 +97,8 @@ def _wasm(shop: Workshop, plugin: str, frames: int, blocks: int) -> Call:
 
 
 def _native(shop: Workshop, library: ctypes.CDLL, plugin: str, frames: int, blocks: int) -> Call:
-    twin, block = shop.twin(plugin), shop.noise(frames)
-    result = np.zeros_like(block)
+    twin, block = shop.twin(plugin), paged(shop.noise(frames))
+    result = paged(np.zeros_like(block))
     process = ctypes.cast(twin.process, ctypes.c_void_p)
 
     def run() -> None:
