@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from echo_guests import echo_component
 
-from stellatune_plugins.engine import ComponentInstance, Err, GuestStore, HostImports, Ok, Some, Variant, WasmEngine
+from stellatune_plugins.engine import (
+    ComponentInstance,
+    Err,
+    GuestFunction,
+    GuestStore,
+    HostImports,
+    Ok,
+    Some,
+    Variant,
+    WasmEngine,
+)
 from stellatune_plugins.engine.codec.function import PLUGIN_ERROR
 from stellatune_plugins.engine.wit_types import ListOf, OptionOf, Primitive, ResultOf, TupleOf, WitType
 from stellatune_plugins.errors import HostImportFailed, InstanceDead, InstantiateFailed, ValueInvalid
@@ -60,7 +70,12 @@ def test_an_exception_becomes_the_contracts_error(make: Make) -> None:
     seen: list[Any] = []
     imports = HostImports()
     imports.add("", "x", raising(defect))
-    imports.add("", "see", lambda value: seen.append(value) or value)
+
+    def see(value: Any) -> Any:
+        seen.append(value)
+        return value
+
+    imports.add("", "see", see)
     instance = make(CHAIN, imports)
     with pytest.raises(HostImportFailed, match="Defect: secret path") as caught:
         instance.function("", "go")()
@@ -147,7 +162,8 @@ def test_an_answer_of_the_wrong_shape(make: Make, answer: Any) -> None:
 
 def test_a_function_that_takes_other_arguments(make: Make) -> None:
     """Is a defect too, not a crash."""
-    _, call = echo_with(make, U32, lambda: 1)
+    takes_none: Any = lambda: 1  # noqa: E731 - its signature is what is wrong with it
+    _, call = echo_with(make, U32, takes_none)
     with pytest.raises(HostImportFailed, match="TypeError"):
         call(1)
 
@@ -198,7 +214,7 @@ class Owner:
         imports.add("", "x", self.answer)
         self.store = GuestStore(engine)
         self.instance = ComponentInstance(self.store, component, imports, label="owned", deadline=5.0)
-        self.call = self.instance.function("", "echo-x")
+        self.call: GuestFunction = self.instance.function("", "echo-x")
 
     def answer(self, value: Any) -> Any:
         return value
@@ -208,7 +224,7 @@ def test_an_owner_is_freed_with_its_instance(guest_engine: WasmEngine, compile_t
     """Once closed, nothing in wasmtime or in this package keeps it: with stock objects it stays for ever."""
     owner = Owner(guest_engine, compile_text(echo_component([("x", TupleOf((U32, ListOf(STRING))))])))
     assert owner.call((1, ["a"])) == (1, ["a"])
-    watched = [
+    watched: list[weakref.ref[Any]] = [
         weakref.ref(owner),
         weakref.ref(owner.instance),
         weakref.ref(owner.store),
@@ -229,7 +245,7 @@ def test_a_forgotten_owner_is_found_by_the_collector(
     gc.disable()  # nobody but the line below collects
     try:
         owner = Owner(guest_engine, component)
-        watched = [weakref.ref(owner), weakref.ref(owner.instance), weakref.ref(owner.store)]
+        watched: list[weakref.ref[Any]] = [weakref.ref(owner), weakref.ref(owner.instance), weakref.ref(owner.store)]
         del owner
         with pytest.warns(ResourceWarning, match="never closed"):
             gc.collect()

@@ -7,6 +7,7 @@ from stellatune_plugins.engine.linker import HostImports
 from stellatune_plugins.engine.resources import GuestResource, ResourceTable
 from stellatune_plugins.engine.store import GuestStore, StoreLimits
 from stellatune_plugins.engine.values import Err, Ok, Some, Variant
+from stellatune_plugins.engine.world import check_world
 
 __all__ = [
     "ComponentInstance",
@@ -22,4 +23,5 @@ __all__ = [
     "StoreLimits",
     "Variant",
     "WasmEngine",
+    "check_world",
 ]

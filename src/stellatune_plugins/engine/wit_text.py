@@ -174,7 +174,7 @@ class _Parser:
         draft = _Draft()
         self._expect("{")
         while not self._accept("}"):
-            word = self._name()
+            word = self._next()
             match word:
                 case "use":
                     self._use(draft)
@@ -188,9 +188,11 @@ class _Parser:
                     self._expect(";")
                 case "resource":
                     self._resource(draft)
-                case _:
+                case _:  # an escaped keyword is a name like any other
+                    self._at -= 1
+                    name = self._name()
                     self._expect(":")
-                    draft.functions[word] = self._function([])
+                    draft.functions[name] = self._function([])
         return draft
 
     def _use(self, draft: _Draft) -> None:
