@@ -233,9 +233,7 @@ class InstanceHandles:
 
     def guest_in(self, kind: HandleTo, address: int) -> GuestResource:
         """An object for a guest's resource, with a box of its own."""
-        instance = self._instance()
-        if instance is None:
-            raise InstanceDead("the instance is gone")
+        instance = self._alive_instance()
         if not kind.owned:
             raise GuestContract(f"the guest lent its own {kind} to the host, which no contract of ours does")
         box = AnyBox(api.resource_any_clone(address))
@@ -264,7 +262,9 @@ class InstanceHandles:
                 self.table.close(item.rep)
             else:
                 self.table.discard(item.rep)
-            error = api.resource_any_drop(self._context(), item.box.address)
+            # Its destructor comes back into Python, where the number is unknown by now.
+            instance = self._alive_instance()
+            error = instance.guarded(api.resource_any_drop)(instance.store.context_address, item.box.address)
             if error is not None:
                 api.error_delete(error)
 
@@ -280,11 +280,14 @@ class InstanceHandles:
         """Forget all guest resources."""
         self._live.clear()
 
-    def _context(self) -> int:
+    def _alive_instance(self) -> ComponentInstance:
         instance = self._instance()
         if instance is None:
             raise InstanceDead("the instance is gone")
-        return instance.store.context_address
+        return instance
+
+    def _context(self) -> int:
+        return self._alive_instance().store.context_address
 
 
 _ids: dict[str, int] = {}
