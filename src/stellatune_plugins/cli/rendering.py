@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -50,6 +51,9 @@ _FORMATS: dict[str, tuple[OutputFormat, SampleBits | None]] = {
     "ogg": ("ogg", None),
     "opus": ("opus", None),
 }
+
+
+_log = logging.getLogger(__name__)
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +140,8 @@ def _teller(bars: Bars, emit: Callable[[Any], object]) -> Callable[[BatchEvent],
                 bars.move(event.index, event.done, event.total)
             case JobFinished() | JobFailed():
                 bars.end(event.index)
+                if isinstance(event, JobFailed) and "traceback" in event.failure.error.get("details", {}):
+                    _log.error("a render failed unexpectedly:\n%s", event.failure.error["details"]["traceback"])
             case JobEvent():
                 emit(event.event)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -99,7 +100,8 @@ def run_job(
 def failure_of(job: RenderJob, error: BaseException) -> RenderFailure:
     """What became of a job that raised."""
     if not isinstance(error, StellatuneError):
-        error = StellatuneError(f"{type(error).__name__}: {error}", operation="render")
+        trace = "".join(traceback.format_exception(error))
+        error = StellatuneError(f"{type(error).__name__}: {error}", operation="render", traceback=trace)
     return RenderFailure(input=job.input, output=job.output, error=error.to_dict())
 
 
