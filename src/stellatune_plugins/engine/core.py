@@ -72,6 +72,8 @@ class CoreMemory:
     """A linear memory of an instance. Its base address never moves (see ``make_config``)."""
 
     def __init__(self, store: GuestStore, raw: wasmtime.Memory) -> None:
+        if store.closed:
+            raise StoreMisuse("the store was closed")
         self._store = store
         self.raw = raw
         self.address: int = capi.memory_data(store.context_address, ctypes.addressof(raw._memory)) or 0  # noqa: SLF001
@@ -88,6 +90,7 @@ class CoreMemory:
         Raises:
             InstantiateFailed: the module's own maximum or the sandbox's limit does not allow it.
         """
+        self.size()  # not after the Store was closed
         try:
             return self.raw.grow(self._store.raw, pages) * PAGE
         except wasmtime.WasmtimeError as error:
@@ -97,7 +100,7 @@ class CoreMemory:
         """A view of ``count`` items at ``offset``, without a copy. It must not outlive the Store.
 
         Raises:
-            StoreMisuse: the view would reach outside the memory, or the offset is misaligned.
+            StoreMisuse: the view would reach outside the memory.
         """
         item = np.dtype(dtype)
         if offset < 0 or count < 0 or offset + count * item.itemsize > self.size():
@@ -121,16 +124,17 @@ class RawCall:
     arguments are as they were.
     """
 
-    __slots__ = ("_enter", "_func", "_invoke", "_leave", "_trap", "args", "count", "operation")
+    __slots__ = ("_func", "_inside", "_store", "_trap", "args", "count", "invoke", "operation")
 
     def __init__(self, store: GuestStore, func: wasmtime.Func, kind: FunctionType, operation: str) -> None:
+        self._store = store
+        self._inside = store.inside
         self._func = func
-        self._enter, self._leave = store.enter, store.leave
         self.operation = operation
         self.count = max(len(kind.params), len(kind.results), 1)
         self.args = (ctypes.c_uint64 * (2 * self.count))()  # a slot has 16 bytes: wasmtime_val_raw_t holds a v128
         self._trap = ctypes.c_void_p()
-        self._invoke = functools.partial(
+        self.invoke = functools.partial(
             capi.func_call_unchecked,
             store.context_address,
             ctypes.addressof(func._func),  # noqa: SLF001 - the pinned package has no public name for it
@@ -145,15 +149,22 @@ class RawCall:
         Raises:
             GuestTrap: the guest trapped; its instance must not be used again.
             CallDeadline: it ran too long; likewise.
-            StoreMisuse: somebody else is inside the Store.
+            StoreMisuse: somebody else is inside the Store, or it was closed.
         """
-        self._enter(ticks)
+        self._store.require_free()
         try:
-            error = self._invoke()
-        finally:
-            self._leave()
+            with self._inside:
+                self._store.arm(ticks)
+                error = self.invoke()
+        except BaseException:  # an interrupt: what the guest did meanwhile must not be the next call's
+            self._discard_trap()
+            raise
         if error is not None or self._trap.value is not None:
             raise self._failure(error)
+
+    def _discard_trap(self) -> None:
+        if self._trap.value is not None:
+            self._failure(None)
 
     def _failure(self, error: int | None) -> Exception:
         trap, self._trap.value = self._trap.value, None
@@ -216,6 +227,8 @@ class CoreInstance:
 
     def memory(self, name: str) -> CoreMemory:
         """An exported memory."""
+        if self.store.closed:
+            raise StoreMisuse("the store was closed")
         raw = self._exports[name]
         if not isinstance(raw, wasmtime.Memory):
             raise InstantiateFailed(f"export {name} is no memory")
@@ -223,6 +236,8 @@ class CoreInstance:
 
     def call(self, name: str, operation: str | None = None) -> RawCall:
         """A prepared call of an exported function."""
+        if self.store.closed:
+            raise StoreMisuse("the store was closed")
         kind, raw = self.module.exports[name], self._exports[name]
         if not isinstance(kind, FunctionType) or not isinstance(raw, wasmtime.Func):
             raise InstantiateFailed(f"export {name} is no function")

@@ -29,7 +29,7 @@ class StoreLimits(msgspec.Struct, frozen=True):
 
 
 class GuestStore:
-    """Owns one wasmtime Store. At most one thread is inside at a time, and never twice; a breach is an error.
+    """Owns one wasmtime Store. One call is inside at a time; a second one is an error.
 
     Args:
         engine: where the code was compiled for.
@@ -38,43 +38,62 @@ class GuestStore:
     """
 
     def __init__(self, engine: WasmEngine, limits: StoreLimits | None = None, *, label: str = "") -> None:
+        self._closed = True  # until it is open
         self.engine = engine
         self.limits = limits or StoreLimits()
         self.label = label
         self.raw: Any = wasmtime.Store(engine.raw)
-        self.raw.set_limits(
-            memory_size=self.limits.memory_bytes,
-            table_elements=self.limits.table_elements,
-            instances=self.limits.instances,
-            tables=self.limits.tables,
-            memories=self.limits.memories,
-        )
+        self._apply(self.limits)
         self.context: Any = self.raw._context()  # noqa: SLF001 - the pinned package has no public name for it
         self.context_address: int = ctypes.cast(self.context, ctypes.c_void_p).value or 0
         self._ticker = engine.ticker
         self._deadline = (-1, 0)
-        self._inside = threading.Lock()
-        self._acquire = self._inside.acquire
-        self.leave = self._inside.release
-        """Give the Store back, after :meth:`enter`."""
-        self._closed = False
+        self.inside = threading.Lock()
+        """Held while a call is inside. For ``with``, after :meth:`require_free`."""
+        self._acquire = self.inside.acquire
+        self.leave = self.inside.release
+        """Give the Store back, after :meth:`enter`. A function of C, so no interrupt comes before its work is done."""
         engine.store_opened()
+        self._closed = False
+
+    def _apply(self, limits: StoreLimits) -> None:
+        self.raw.set_limits(
+            memory_size=limits.memory_bytes,
+            table_elements=limits.table_elements,
+            instances=limits.instances,
+            tables=limits.tables,
+            memories=limits.memories,
+        )
+
+    def allow_memories(self, count: int) -> None:
+        """From here on the Store may have so many memories in all, whatever guests define."""
+        self.limits = msgspec.structs.replace(self.limits, memories=count)
+        self._apply(self.limits)
 
     @property
     def closed(self) -> bool:
         """Whether the Store is gone."""
         return self._closed
 
-    def enter(self, ticks: int) -> None:
-        """Take the Store for one call, which ends ``ticks`` epochs from now. Pair with :meth:`leave`.
+    def require_free(self) -> None:
+        """Check that nobody is inside. Two threads that ask at the same moment wait for each other instead.
+
+        Raises:
+            StoreMisuse: somebody is inside, or the Store was closed.
+        """
+        if self._closed or self.inside.locked():
+            raise self._misuse()
+
+    def arm(self, ticks: int) -> None:
+        """Set the deadline of the call that begins: ``ticks`` epochs from now. To be called from inside.
 
         A deadline that was set less than an eighth of its time ago stands: setting it costs a third of a call. One
         that has passed is older than that, so it never stands.
 
         Raises:
-            StoreMisuse: somebody is inside, or the Store was closed.
+            StoreMisuse: the Store was closed.
         """
-        if not self._acquire(False):
+        if self._closed:
             raise self._misuse()
         set_for, at = self._deadline
         now = self._ticker.count
@@ -82,14 +101,33 @@ class GuestStore:
             capi.set_epoch_deadline(self.context_address, ticks)
             self._deadline = (ticks, now)
 
+    def enter(self, ticks: int) -> None:
+        """Take the Store for one call, which ends ``ticks`` epochs from now. Pair with :attr:`leave`.
+
+        Raises:
+            StoreMisuse: somebody is inside, or the Store was closed; nothing is to be given back.
+        """
+        self.require_free()
+        try:
+            taken = self._acquire(False)
+        except BaseException:  # an interrupt, which comes when the lock was taken
+            self.leave()
+            raise
+        if not taken:
+            raise self._misuse()
+        try:
+            self.arm(ticks)
+        except BaseException:
+            self.leave()
+            raise
+
     @contextlib.contextmanager
     def entered(self, deadline: float) -> Iterator[None]:
-        """Take the Store for a while; guest code in it is stopped after ``deadline`` seconds."""
-        self.enter(self.engine.ticks(deadline))
-        try:
+        """Take the Store for one piece of work; guest code in it is stopped after ``deadline`` seconds."""
+        self.require_free()
+        with self.inside:
+            self.arm(self.engine.ticks(deadline))
             yield
-        finally:
-            self.leave()
 
     def _misuse(self) -> StoreMisuse:
         name = f"store {self.label!r}" if self.label else "the store"
@@ -106,15 +144,17 @@ class GuestStore:
         Raises:
             StoreMisuse: a call is still inside.
         """
-        if self._closed:
+        if self.closed:
             return
-        if not self._inside.acquire(blocking=False):
-            raise self._misuse()
-        self._closed = True  # the lock stays taken, so no call can enter any more
-        self.context_address = 0
-        self.context = None
-        self.raw.close()
-        self.raw = None
+        self.require_free()
+        with self.inside:
+            if self.closed:
+                return
+            self._closed = True
+            self.context_address = 0
+            self.context = None
+            self.raw.close()
+            self.raw = None
         self.engine.store_closed()
 
     def __enter__(self) -> Self:
