@@ -44,7 +44,17 @@ COMMON = (
     "-Wno-unused-function",
     "-Iinclude",
 )
-WASM = ("-target", "wasm32-freestanding", "-msimd128", "-mbulk-memory", "-mnontrapping-fptoint")
+WASM = (
+    "-target",
+    "wasm32-freestanding",
+    "-msimd128",
+    "-mbulk-memory",
+    "-mnontrapping-fptoint",
+    # Strength reduction rewrites addresses so that their constants no longer fit into wasm's offset fields: one more
+    # addition for each load and store.
+    "-mllvm",
+    "-disable-lsr",
+)
 LINK = ("--no-entry", "--strip-all", "--gc-sections", "--stack-first", "-z", "stack-size=65536")
 # The audio regions lie between the stack and the data: plugins/include/st_layout.h.
 LINK_HOT = ("--global-base=327680",)

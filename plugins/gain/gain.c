@@ -12,8 +12,8 @@ static const st_param gain_params[] = {
 static const st_schema gain_schema = {gain_params, ST_COUNT(gain_params), 0, 0, 0, 0, 0};
 static const st_descriptor st_describe = {"dev.stellatune.gain", "wasm/gain.hot.wasm", ST_LAYOUT_ANY, &gain_schema};
 
-/* 24 floats are a whole number of frames for 1, 2, 3, 4, 6 and 8 channels: six vectors of gains. */
-#define PATTERN 24
+/* Whole frames of 1, 2, 4 and 8 channels in its first 8 floats, of 3 and 6 channels in its 12. */
+#define PATTERN 12
 
 struct st_plugin {
     u32 rate, channels;
@@ -66,7 +66,7 @@ static void st_plugin_apply(st_plugin *p, const st_values *values, int smooth) {
 
 static void st_plugin_reset(st_plugin *p) { p->ramp_at = p->ramp_frames; }
 
-static u32 gain_ramp(st_plugin *p, const float *in, float *out, u32 frames) {
+static ST_APART u32 gain_ramp(st_plugin *p, const float *in, float *out, u32 frames) {
     const u32 left = p->ramp_frames - p->ramp_at, n = frames < left ? frames : left, channels = p->channels;
     const double scale = 1.0 / (double)p->ramp_frames;
     for (u32 i = 0; i < n; i++) {
@@ -80,45 +80,53 @@ static u32 gain_ramp(st_plugin *p, const float *in, float *out, u32 frames) {
     return n;
 }
 
-#define SCALE_2(at, a, b) st_store4(y + (at), st_load4(x + (at)) * (a)), st_store4(y + (at) + 4, st_load4(x + (at) + 4) * (b));
+#define SCALE_1(at, a) st_store4(y + (at), st_load4(x + (at)) * (a));
+#define SCALE_2(at, a, b) SCALE_1(at, a) SCALE_1((at) + 4, b)
 #define SCALE_8(at, a, b) SCALE_2(at, a, b) SCALE_2((at) + 8, a, b) SCALE_2((at) + 16, a, b) SCALE_2((at) + 24, a, b)
+#define SCALE_32(at, a, b) SCALE_8(at, a, b) SCALE_8((at) + 32, a, b) SCALE_8((at) + 64, a, b) SCALE_8((at) + 96, a, b)
+#define SCALE_3(at) SCALE_1(at, a) SCALE_1((at) + 4, b) SCALE_1((at) + 8, c)
+#define SCALE_12(at) SCALE_3(at) SCALE_3((at) + 12) SCALE_3((at) + 24) SCALE_3((at) + 36)
+
+/* The steady state, in functions of their own: next to much other code, wasmtime keeps the pointers on the stack.
+ * Many vectors a round: the loop's own cost (and the host's deadline check) counts at this size. */
+
+/* 1, 2, 4 or 8 channels: a pattern of 8 floats. */
+static ST_APART void gain_scale_8(const f32x4 *pattern, const float *x, float *y, u32 samples) {
+    const f32x4 a = pattern[0], b = pattern[1];
+    for (; samples >= 128; samples -= 128, x += 128, y += 128) {
+        SCALE_32(0, a, b)
+    }
+    _Pragma("clang loop unroll(disable)") for (; samples >= 8; samples -= 8, x += 8, y += 8) {
+        SCALE_2(0, a, b)
+    }
+    const float *flat = (const float *)pattern;
+    for (u32 k = 0; k < samples; k++) y[k] = x[k] * flat[k];
+}
+
+/* 3 or 6 channels: a pattern of 12 floats. */
+static ST_APART void gain_scale_12(const f32x4 *pattern, const float *x, float *y, u32 samples) {
+    const f32x4 a = pattern[0], b = pattern[1], c = pattern[2];
+    for (; samples >= 48; samples -= 48, x += 48, y += 48) {
+        SCALE_12(0)
+    }
+    _Pragma("clang loop unroll(disable)") for (; samples >= 12; samples -= 12, x += 12, y += 12) {
+        SCALE_3(0)
+    }
+    const float *flat = (const float *)pattern;
+    for (u32 k = 0; k < samples; k++) y[k] = x[k] * flat[k];
+}
 
 static void st_plugin_process(st_plugin *p, const float *in, float *out, u32 frames) {
+    const u32 channels = p->channels;
     if (p->ramp_at < p->ramp_frames) {
         const u32 n = gain_ramp(p, in, out, frames);
-        in += n * p->channels, out += n * p->channels, frames -= n;
+        in += n * channels, out += n * channels, frames -= n;
     }
-    u32 i = 0;
-    const u32 samples = frames * p->channels;
-    if (p->channels == 5 || p->channels == 7) {
-        for (; i < samples; i++) out[i] = in[i] * (float)p->target[i % p->channels];
-        return;
-    }
-    if ((p->channels & (p->channels - 1)) == 0) {
-        const f32x4 a = p->pattern[0], b = p->pattern[1]; /* 8 floats: 1, 2, 4 or 8 channels */
-        /* Sixteen vectors a round: the loop's own cost (and the host's deadline check) counts at this size. */
-        const float *x = in;
-        float *y = out;
-        for (; i + 64 <= samples; i += 64, x += 64, y += 64) {
-            SCALE_8(0, a, b)
-            SCALE_8(32, a, b)
-        }
-        for (; i + 8 <= samples; i += 8) {
-            const f32x4 x0 = st_load4(in + i), x1 = st_load4(in + i + 4);
-            st_store4(out + i, x0 * a), st_store4(out + i + 4, x1 * b);
-        }
-    } else {
-        const f32x4 a = p->pattern[0], b = p->pattern[1], c = p->pattern[2]; /* 12 floats: 3 or 6 channels */
-        for (; i + 24 <= samples; i += 24) {
-            const f32x4 x0 = st_load4(in + i), x1 = st_load4(in + i + 4), x2 = st_load4(in + i + 8);
-            const f32x4 x3 = st_load4(in + i + 12), x4 = st_load4(in + i + 16), x5 = st_load4(in + i + 20);
-            st_store4(out + i, x0 * a), st_store4(out + i + 4, x1 * b), st_store4(out + i + 8, x2 * c);
-            st_store4(out + i + 12, x3 * a), st_store4(out + i + 16, x4 * b), st_store4(out + i + 20, x5 * c);
-        }
-    }
-    /* `i` is a whole number of patterns here. */
-    const float *flat = (const float *)p->pattern;
-    for (u32 k = 0; i < samples; i++, k++) out[i] = in[i] * flat[k];
+    const u32 samples = frames * channels;
+    if ((channels & (channels - 1)) == 0) gain_scale_8(p->pattern, in, out, samples);
+    else if (channels == 5 || channels == 7)
+        for (u32 i = 0; i < samples; i++) out[i] = in[i] * (float)p->target[i % channels];
+    else gain_scale_12(p->pattern, in, out, samples);
 }
 
 static u32 st_plugin_latency(const st_plugin *p) { return (void)p, 0; }

@@ -16,6 +16,7 @@ typedef __UINTPTR_TYPE__ uptr;
 
 typedef float f32x4 __attribute__((vector_size(16)));
 typedef int i32x4 __attribute__((vector_size(16)));
+typedef u32 u32x4 __attribute__((vector_size(16)));
 typedef double f64x2 __attribute__((vector_size(16)));
 typedef i64 i64x2 __attribute__((vector_size(16)));
 typedef float f32x2 __attribute__((vector_size(8)));
@@ -23,6 +24,7 @@ typedef float f32x4_u __attribute__((vector_size(16), aligned(4)));
 typedef float f32x2_u __attribute__((vector_size(8), aligned(4)));
 
 #define ST_INLINE static inline __attribute__((always_inline))
+#define ST_APART __attribute__((noinline))
 #define ST_UNUSED __attribute__((unused))
 #define ST_UNROLL _Pragma("clang loop unroll(full)")
 #define ST_COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -73,9 +75,12 @@ ST_INLINE void st_store2_high(float *p, f32x4 v) {
  * which cost many times a normal operation, out of the recursive state, and lets a filter that was fed
  * NaN or infinity recover by itself. */
 ST_INLINE f32x4 st_clean(f32x4 v) {
-    const i32x4 magnitude = (i32x4)v & 0x7fffffff;
-    const f32x4 a = (f32x4)magnitude;
-    return (f32x4)((i32x4)v & (a >= st_splat(1e-20f)) & (a < st_splat(1e20f)));
+    /* As integers, without the sign's bit, floats are in order. One comparison does for both bounds, because what lies below the
+     * lower one wraps round to the top. */
+    const u32 least = 0x1e3ce508u << 1, most = 0x60ad78ecu << 1; /* 1e-20, 1e20 */
+    const u32 offset = 0x80000000u - least, bound = most + offset;
+    const u32x4 moved = ((u32x4)v << 1) + offset;
+    return (f32x4)((i32x4)v & ((i32x4)moved < (i32)bound));
 }
 ST_INLINE f64x2 st_clean2(f64x2 v) {
     const i64x2 magnitude = (i64x2)v & 0x7fffffffffffffffll;

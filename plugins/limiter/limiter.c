@@ -22,12 +22,6 @@ static const st_schema limit_schema = {limit_params, ST_COUNT(limit_params), 0, 
 static const st_descriptor st_describe = {"dev.stellatune.limiter", "wasm/limiter.hot.wasm", ST_LAYOUT_ANY, &limit_schema};
 
 #define CHUNK 64
-#ifndef UNROLL_TAPS
-#ifndef PIN_EVERY
-#define PIN_EVERY 1
-#endif
-#define UNROLL_TAPS ST_UNROLL
-#endif
 #define TAPS 16                 /* a phase */
 #define CENTRE (TAPS / 2)       /* the detector's delay */
 #define GUARD 3                 /* samples before a peak that its gain covers too; one more after it */
@@ -40,6 +34,7 @@ static const st_descriptor st_describe = {"dev.stellatune.limiter", "wasm/limite
 
 struct st_plugin {
     f32x4 taps[TAPS / 2][3];    /* the folded phases, each tap repeated four times; see limit_detect */
+    i32x4 magnitude;            /* all bits but the sign's: a load, where wasmtime takes two instructions each time for |x| */
     float plane[ST_MAX_CHANNELS][TAPS + CHUNK] __attribute__((aligned(16))); /* history, then the chunk */
     float peak[CHUNK] __attribute__((aligned(16)));
     float gain[CHUNK] __attribute__((aligned(16)));
@@ -88,6 +83,7 @@ static void limit_design(st_plugin *p) {
         }
         for (u32 j = 0; j < TAPS; j++) h[phase][j] /= sum;
     }
+    p->magnitude = (i32x4){0x7fffffff, 0x7fffffff, 0x7fffffff, 0x7fffffff};
     for (u32 j = 0; j < TAPS / 2; j++) {
         p->taps[j][0] = st_splat((float)(0.5 * (h[0][j] + h[0][TAPS - 1 - j])));
         p->taps[j][1] = st_splat((float)(0.5 * (h[0][j] - h[0][TAPS - 1 - j])));
@@ -153,7 +149,7 @@ static void st_plugin_reset(st_plugin *p) {
 }
 
 /* Takes a chunk in: scaled, into the planes that the detector reads and into the delay line. */
-static void limit_take(st_plugin *p, const float *in, u32 frames) {
+static ST_APART void limit_take(st_plugin *p, const float *in, u32 frames) {
     const u32 channels = p->channels;
     float *delay = p->delay;
     u32 i = 0;
@@ -181,42 +177,58 @@ static void limit_take(st_plugin *p, const float *in, u32 frames) {
         for (u32 k = frames; k < ((frames + 7) & ~7u); k++) p->plane[c][TAPS + k] = 0.0f;
 }
 
-/* The highest true peak over all channels, CENTRE frames late, for each frame of the chunk. */
-static float limit_detect(st_plugin *p, u32 frames) {
-    f32x4 top = st_splat(0.0f);
-    for (u32 i = 0; i < frames; i += 8) {
-        f32x4 high0 = st_splat(0.0f), high1 = high0;
-        for (u32 c = 0; c < p->channels; c++) {
-            const float *x = p->plane[c] + TAPS + i;
-            f32x4 e0 = st_splat(0.0f), o0 = e0, m0 = e0, e1 = e0, o1 = e0, m1 = e0;
-            const float *near = x, *far = x - (TAPS - 1);
-            const f32x4 *h = p->taps[0];
-            UNROLL_TAPS for (int j = 0; j < TAPS / 2; j++, near--, far++, h += 3) {
-                const f32x4 n0 = st_load4(near), f0 = st_load4(far), n1 = st_load4(near + 4), f1 = st_load4(far + 4);
-                const f32x4 s0 = n0 + f0, d0 = n0 - f0, s1 = n1 + f1, d1 = n1 - f1;
+/* The true peaks of one channel, CENTRE frames late, for each frame of the chunk; `more`: on top of those that are there. The larger
+ * one of |E + O| and |E - O| is |E| + |O|, to the bit. */
+ST_INLINE f32x4 limit_detect_channel(const st_plugin *p, const float *x, float *peak, u32 frames, f32x4 top, const int more) {
+    const i32x4 magnitude = p->magnitude;
+    for (; frames; frames = frames > 8 ? frames - 8 : 0, x += 8, peak += 8) {
+        f32x4 e0, o0, m0, e1, o1, m1;
+        const f32x4 *h = p->taps[0];
+        /* All offsets are positive: then they cost nothing in wasm. */
+        ST_UNROLL for (u32 j = 0; j < TAPS / 2; j++, h += 3) {
+            const f32x4 n0 = st_load4(x + TAPS - j), f0 = st_load4(x + 1 + j), n1 = st_load4(x + TAPS + 4 - j), f1 = st_load4(x + 5 + j);
+            const f32x4 s0 = n0 + f0, d0 = n0 - f0, s1 = n1 + f1, d1 = n1 - f1;
+            if (j == 0) {
+                e0 = h[0] * s0, o0 = h[1] * d0, m0 = h[2] * s0;
+                e1 = h[0] * s1, o1 = h[1] * d1, m1 = h[2] * s1;
+            } else {
                 e0 += h[0] * s0, o0 += h[1] * d0, m0 += h[2] * s0;
                 e1 += h[0] * s1, o1 += h[1] * d1, m1 += h[2] * s1;
-                if (j % PIN_EVERY == PIN_EVERY - 1) {
-                    st_pin(0, e0), st_pin(1, o0), st_pin(2, m0), st_pin(3, e1), st_pin(4, o1), st_pin(5, m1);
-                }
             }
-            const f32x4 a1 = e0 + o0, a2 = m0, a3 = e0 - o0, b1 = e1 + o1, b2 = m1, b3 = e1 - o1;
-            const f32x4 u = st_abs4(st_load4(x - CENTRE)), v = st_abs4(st_load4(x - CENTRE + 4));
-            high0 = st_max4(high0, st_max4(st_max4(u, st_abs4(a1)), st_max4(st_abs4(a2), st_abs4(a3))));
-            high1 = st_max4(high1, st_max4(st_max4(v, st_abs4(b1)), st_max4(st_abs4(b2), st_abs4(b3))));
+            st_pin(0, e0), st_pin(1, o0), st_pin(2, m0), st_pin(3, e1), st_pin(4, o1), st_pin(5, m1);
         }
-        st_store4(p->peak + i, high0), st_store4(p->peak + i + 4, high1);
+#define MAGNITUDE(v) ((f32x4)((i32x4)(v) & magnitude))
+        f32x4 high0 = st_max4(MAGNITUDE(st_load4(x + CENTRE)), st_max4(MAGNITUDE(m0), MAGNITUDE(e0) + MAGNITUDE(o0)));
+        f32x4 high1 = st_max4(MAGNITUDE(st_load4(x + CENTRE + 4)), st_max4(MAGNITUDE(m1), MAGNITUDE(e1) + MAGNITUDE(o1)));
+        if (more) high0 = st_max4(high0, st_load4(peak)), high1 = st_max4(high1, st_load4(peak + 4));
+        st_store4(peak, high0), st_store4(peak + 4, high1);
         top = st_max4(top, st_max4(high0, high1));
     }
+    return top;
+}
+static ST_APART f32x4 limit_detect_first(const st_plugin *p, const float *x, float *peak, u32 frames, f32x4 top) {
+    return limit_detect_channel(p, x, peak, frames, top, 0);
+}
+static ST_APART f32x4 limit_detect_next(const st_plugin *p, const float *x, float *peak, u32 frames, f32x4 top) {
+    return limit_detect_channel(p, x, peak, frames, top, 1);
+}
+
+/* The true peaks over all channels; returns the highest. */
+static ST_APART float limit_detect(st_plugin *p, u32 frames) {
+    f32x4 top = limit_detect_first(p, p->plane[0], p->peak, frames, st_splat(0.0f));
+    for (u32 c = 1; c < p->channels; c++) top = limit_detect_next(p, p->plane[c], p->peak, frames, top);
     for (u32 c = 0; c < p->channels; c++) {
+        /* The last TAPS samples become the history; with a short chunk the two overlap. */
         float *plane = p->plane[c];
-        for (u32 j = 0; j < TAPS; j++) plane[j] = plane[frames + j];
+        const f32x4 a = st_load4(plane + frames), b = st_load4(plane + frames + 4);
+        const f32x4 d = st_load4(plane + frames + 8), e = st_load4(plane + frames + 12);
+        st_store4(plane, a), st_store4(plane + 4, b), st_store4(plane + 8, d), st_store4(plane + 12, e);
     }
     return (float)st_max(st_max((double)top[0], (double)top[1]), st_max((double)top[2], (double)top[3]));
 }
 
 /* The gain for each frame that leaves the delay line. */
-static void limit_compute(st_plugin *p, u32 frames, float top) {
+static ST_APART void limit_compute(st_plugin *p, u32 frames, float top) {
     const double ceiling = p->ceiling;
     if (p->idle >= RING && (double)top <= ceiling) {
         /* Nothing to do, nothing left over: the averages hold nothing but ones. */
@@ -262,7 +274,7 @@ static void limit_compute(st_plugin *p, u32 frames, float top) {
 }
 
 /* Multiplies the fade of a changing look-ahead into the gains. */
-static void limit_duck(st_plugin *p, u32 frames) {
+static ST_APART void limit_duck(st_plugin *p, u32 frames) {
     for (u32 i = 0; i < frames; i++) {
         const float t = (float)((double)p->duck_at / (double)p->duck_frames);
         p->gain[i] *= p->duck_stage == 1 ? 1.0f - t : p->duck_stage == 2 ? 0.0f : t;
@@ -271,7 +283,7 @@ static void limit_duck(st_plugin *p, u32 frames) {
 }
 
 /* Goes on to the next part of the fade where one is over, between two chunks. */
-static void limit_next_stage(st_plugin *p) {
+static ST_APART void limit_next_stage(st_plugin *p) {
     if (p->duck_at < p->duck_frames) return;
     p->duck_at = 0;
     if (p->duck_stage == 1) {
@@ -285,7 +297,7 @@ static void limit_next_stage(st_plugin *p) {
     }
 }
 
-static void limit_give(st_plugin *p, float *out, u32 frames) {
+static ST_APART void limit_give(st_plugin *p, float *out, u32 frames) {
     const u32 channels = p->channels, start = (p->position - p->latency) & RING_MASK;
     u32 i = 0;
     if (channels == 2 && start + frames <= RING) {

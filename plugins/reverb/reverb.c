@@ -172,45 +172,49 @@ ST_INLINE void verb_write(float *ring, u32 mask, u32 at, const float *from, u32 
     }
 }
 
-/* Keeps subnormals out of the delay lines, where they would go round for a long time and cost many times a normal
- * number, and lets what rings out end as zeros. */
-ST_INLINE f32x4 verb_flush(f32x4 v) { return (f32x4)((i32x4)v & (st_abs4(v) >= st_splat(1e-20f))); }
+/* Four frames of two channels. */
+#define TAKE_4(at)                                                                                     \
+    {                                                                                                  \
+        const f32x4 a = st_clean(st_load4(in + 2 * (at))), b = st_clean(st_load4(in + 2 * (at) + 4));  \
+        const f32x4 ta = take * a, tb = take * b;                                                      \
+        const f32x4 l0 = keep * low + ta, l1 = keep * l0 + __builtin_shufflevector(ta, ta, 2, 3, 2, 3); \
+        const f32x4 l2 = keep * l1 + tb, l3 = keep * l2 + __builtin_shufflevector(tb, tb, 2, 3, 2, 3);  \
+        const f32x4 y01 = a - __builtin_shufflevector(l0, l1, 0, 1, 4, 5), y23 = b - __builtin_shufflevector(l2, l3, 0, 1, 4, 5); \
+        st_store4(left + (at), __builtin_shufflevector(y01, y23, 0, 2, 4, 6));                         \
+        st_store4(right + (at), __builtin_shufflevector(y01, y23, 1, 3, 5, 7));                        \
+        low = l3;                                                                                      \
+    }
 
 /* Takes a step's input: one vector a side, through the low cut. Mono goes to both sides. */
-static void verb_take(st_plugin *p, const float *in, u32 n) {
+static ST_APART void verb_take(st_plugin *p, const float *in, u32 n) {
     float *left = p->input[0], *right = p->input[1];
-    const f32x4 k = st_splat(p->now.low_cut);
+    /* keep + take is 1 to the bit, so nothing of a constant gets through. */
+    const float rest = 1.0f - p->now.low_cut;
+    const f32x4 keep = st_splat(rest), take = st_splat(1.0f - rest);
     f32x4 low = p->cut;
     u32 i = 0;
     if (n < STEP) st_zero(p->input, sizeof p->input);
     if (p->channels == 2) {
-        for (; i + 4 <= n; i += 4) {
-            const f32x4 a = st_clean(st_load4(in + 2 * i)), b = st_clean(st_load4(in + 2 * i + 4));
-            const f32x4 x1 = __builtin_shufflevector(a, a, 2, 3, 2, 3), x3 = __builtin_shufflevector(b, b, 2, 3, 2, 3);
-            low += k * (a - low);
-            const f32x4 y0 = a - low;
-            low += k * (x1 - low);
-            const f32x4 y1 = x1 - low;
-            low += k * (b - low);
-            const f32x4 y2 = b - low;
-            low += k * (x3 - low);
-            const f32x4 y3 = x3 - low;
-            const f32x4 y01 = __builtin_shufflevector(y0, y1, 0, 4, 1, 5), y23 = __builtin_shufflevector(y2, y3, 0, 4, 1, 5);
-            st_store4(left + i, __builtin_shufflevector(y01, y23, 0, 1, 4, 5));
-            st_store4(right + i, __builtin_shufflevector(y01, y23, 2, 3, 6, 7));
+        for (; i + 8 <= n; i += 8, in += 16, left += 8, right += 8) {
+            TAKE_4(0)
+            TAKE_4(4)
+        }
+        for (; i < n; i++, in += 2, left++, right++) {
+            const f32x4 x = st_clean(st_load2(in));
+            low = keep * low + take * x;
+            *left = x[0] - low[0], *right = x[1] - low[1];
         }
     }
-    for (; i < n; i++) {
-        const f32x4 x = st_clean(p->channels == 2 ? st_load2(in + 2 * i) : st_splat(in[i]));
-        low += k * (x - low);
-        const f32x4 y = x - low;
-        left[i] = y[0], right[i] = y[1];
+    for (; i < n; i++, in++, left++, right++) {
+        const f32x4 x = st_clean(st_splat(*in));
+        low = keep * low + take * x;
+        *left = *right = x[0] - low[0];
     }
     p->cut = st_clean(low);
 }
 
 /* Pre-delay and diffusers of one side, in place. */
-static void verb_enter(st_plugin *p, u32 side, u32 n) {
+static ST_APART void verb_enter(st_plugin *p, u32 side, u32 n) {
     float *x = p->input[side];
     verb_write(p->predelay[side], PREDELAY_RING - 1, p->position, x, n);
     verb_read(p->predelay[side], PREDELAY_RING - 1, p->position - p->predelay_length, x, n);
@@ -224,7 +228,7 @@ static void verb_enter(st_plugin *p, u32 side, u32 n) {
         float *to = whole ? ring + at : kept;
         for (u32 i = 0; i < STEP; i += 8) {
             const f32x4 d0 = st_load4(late + i), d1 = st_load4(late + i + 4);
-            const f32x4 v0 = verb_flush(st_load4(x + i) - g * d0), v1 = verb_flush(st_load4(x + i + 4) - g * d1);
+            const f32x4 v0 = st_clean(st_load4(x + i) - g * d0), v1 = st_clean(st_load4(x + i + 4) - g * d1);
             st_store4(to + i, v0), st_store4(to + i + 4, v1);
             st_store4(x + i, d0 + g * v0), st_store4(x + i + 4, d1 + g * v1);
         }
@@ -240,16 +244,15 @@ static void verb_enter(st_plugin *p, u32 side, u32 n) {
         c = __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5), d = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);         \
     }
 
-/* Low-pass and decay of four frames of four lines. */
-#define DAMP(first, low, last, gain)                                                                   \
+/* Low-pass and decay of four frames of four lines; `used` frames count for the state. */
+#define DAMP(first, low, gain, used)                                                                   \
     {                                                                                                  \
         f32x4 a = st_load4(from[first] + i), b = st_load4(from[first + 1] + i);                        \
         f32x4 c = st_load4(from[first + 2] + i), d = st_load4(from[first + 3] + i);                    \
         TRANSPOSE(a, b, c, d)                                                                          \
         a *= take, b *= take, c *= take, d *= take;                                                    \
         a += keep * low, b += keep * a, c += keep * b, d += keep * c;                                  \
-        low = d;                                                                                       \
-        if (left < 4) last = left == 1 ? a : left == 2 ? b : c;                                        \
+        low = used == 1 ? a : used == 2 ? b : used == 3 ? c : d;                                       \
         a *= gain, b *= gain, c *= gain, d *= gain;                                                    \
         TRANSPOSE(a, b, c, d)                                                                          \
         st_store4(tap[first] + i, a), st_store4(tap[first + 1] + i, b);                                \
@@ -258,26 +261,78 @@ static void verb_enter(st_plugin *p, u32 side, u32 n) {
 
 /* All eight lines, from `source` to the taps. Both groups of four are in one loop, since each waits for its own recurrence.
  * The state that is kept is that after frame n - 1. */
-static void verb_damp(st_plugin *p, const float *const *source, u32 n) {
+static ST_APART void verb_damp(st_plugin *p, const float *const *source, u32 n) {
     const float *from[LINES];
     ST_UNROLL for (u32 k = 0; k < LINES; k++) from[k] = source[k];
     float (*tap)[STEP] = p->tap;
     const f32x4 keep = st_splat(p->now.damp), take = st_splat(1.0f - p->now.damp);
     const f32x4 gain0 = st_load4(p->now.line_gain), gain1 = st_load4(p->now.line_gain + 4);
-    f32x4 low0 = p->low[0], low1 = p->low[1], last0 = low0, last1 = low1;
-    for (u32 i = 0; i < n; i += 4) {
-        const u32 left = n - i;
-        DAMP(0, low0, last0, gain0)
-        DAMP(4, low1, last1, gain1)
+    f32x4 low0 = p->low[0], low1 = p->low[1];
+    u32 i = 0;
+    _Pragma("clang loop unroll(disable)") for (; i + 8 <= n; i += 4) {
+        DAMP(0, low0, gain0, 4)
+        DAMP(4, low1, gain1, 4)
+        i += 4;
+        DAMP(0, low0, gain0, 4)
+        DAMP(4, low1, gain1, 4)
     }
-    const int whole = (n & 3) == 0;
-    p->low[0] = st_clean(whole ? low0 : last0), p->low[1] = st_clean(whole ? low1 : last1);
+    _Pragma("clang loop unroll(disable)") for (; i + 4 <= n; i += 4) {
+        DAMP(0, low0, gain0, 4)
+        DAMP(4, low1, gain1, 4)
+    }
+    if (i < n) {
+        const u32 left = n - i;
+        DAMP(0, low0, gain0, left)
+        DAMP(4, low1, gain1, left)
+    }
+    p->low[0] = st_clean(low0), p->low[1] = st_clean(low1);
+}
+
+/* Mixes the lines, feeds them (`to`), and collects the output: even lines on the left, odd ones on the right.
+ * Cleaned of subnormals, which would go round for a long time and cost many times a normal number; what rings out ends as zeros. */
+static ST_APART void verb_mix(st_plugin *p, float *const *feed, float (*wet)[STEP]) {
+    const float *left = p->input[0], *right = p->input[1];
+    const float (*tap)[STEP] = (const float (*)[STEP])p->tap;
+    float *to[LINES];
+    ST_UNROLL for (u32 k = 0; k < LINES; k++) to[k] = feed[k];
+    for (u32 k = 0; k < STEP; k += 4) {
+        const f32x4 t0 = st_load4(tap[0] + k), t1 = st_load4(tap[1] + k), t2 = st_load4(tap[2] + k), t3 = st_load4(tap[3] + k);
+        const f32x4 t4 = st_load4(tap[4] + k), t5 = st_load4(tap[5] + k), t6 = st_load4(tap[6] + k), t7 = st_load4(tap[7] + k);
+        st_store4(wet[0] + k, (t0 - t2) + (t4 - t6)), st_store4(wet[1] + k, (t1 - t3) + (t5 - t7));
+        const f32x4 a0 = t0 + t1, a1 = t0 - t1, a2 = t2 + t3, a3 = t2 - t3, a4 = t4 + t5, a5 = t4 - t5, a6 = t6 + t7, a7 = t6 - t7;
+        const f32x4 b0 = a0 + a2, b1 = a1 + a3, b2 = a0 - a2, b3 = a1 - a3, b4 = a4 + a6, b5 = a5 + a7, b6 = a4 - a6, b7 = a5 - a7;
+        const f32x4 x = st_load4(left + k);
+        st_store4(to[0] + k, st_clean(b0 + b4 + x)), st_store4(to[4] + k, st_clean(b0 - b4 + x));
+        st_store4(to[2] + k, st_clean(b2 + b6 + x)), st_store4(to[6] + k, st_clean(b2 - b6 + x));
+        const f32x4 y = st_load4(right + k);
+        st_store4(to[1] + k, st_clean(b1 + b5 + y)), st_store4(to[5] + k, st_clean(b1 - b5 + y));
+        st_store4(to[3] + k, st_clean(b3 + b7 + y)), st_store4(to[7] + k, st_clean(b3 - b7 + y));
+    }
+}
+
+#define GIVE_4(at)                                                                                     \
+    {                                                                                                  \
+        const f32x4 l = st_load4(left + (at)), r = st_load4(right + (at));                             \
+        const f32x4 wl = s * l + o * r, wr = s * r + o * l;                                            \
+        const f32x4 x = st_clean(st_load4(in + 2 * (at))), y = st_clean(st_load4(in + 2 * (at) + 4));  \
+        st_store4(out + 2 * (at), d * x + __builtin_shufflevector(wl, wr, 0, 4, 1, 5));                \
+        st_store4(out + 2 * (at) + 4, d * y + __builtin_shufflevector(wl, wr, 2, 6, 3, 7));            \
+    }
+
+/* The steady state in stereo; `n` is a multiple of four. */
+static ST_APART void verb_give(const float (*wet)[STEP], const float *in, float *out, u32 n, float same, float other, float dry) {
+    const f32x4 s = st_splat(same), o = st_splat(other), d = st_splat(dry);
+    const float *left = wet[0], *right = wet[1];
+    for (; n >= 8; n -= 8, in += 16, out += 16, left += 8, right += 8) {
+        GIVE_4(0)
+        GIVE_4(4)
+    }
+    if (n) GIVE_4(0)
 }
 
 /* At most STEP frames. */
 static void verb_step(st_plugin *p, const float *in, float *out, u32 n) {
     const u32 stereo = p->channels == 2;
-    const float *left = p->input[0], *right = p->input[1];
     u32 i = 0;
 
     /* Where the levels go in this step. */
@@ -308,35 +363,23 @@ static void verb_step(st_plugin *p, const float *in, float *out, u32 n) {
     for (u32 k = 0; k < LINES; k++) from[k] = verb_run(p->line[k], LINE_RING - 1, p->position - p->line_length[k], p->tap[k], n);
     verb_damp(p, from, n);
 
-    /* Mix the lines, feed them, and collect the output: even lines on the left, odd ones on the right. */
     float wet[2][STEP] __attribute__((aligned(16)));
-    float (*tap)[STEP] = p->tap;
-    for (u32 k = 0; k < STEP; k += 4) {
-        const f32x4 x = st_load4(left + k), y = st_load4(right + k);
-        const f32x4 t0 = st_load4(tap[0] + k), t1 = st_load4(tap[1] + k), t2 = st_load4(tap[2] + k), t3 = st_load4(tap[3] + k);
-        const f32x4 t4 = st_load4(tap[4] + k), t5 = st_load4(tap[5] + k), t6 = st_load4(tap[6] + k), t7 = st_load4(tap[7] + k);
-        st_store4(wet[0] + k, (t0 - t2) + (t4 - t6)), st_store4(wet[1] + k, (t1 - t3) + (t5 - t7));
-        const f32x4 a0 = t0 + t1, a1 = t0 - t1, a2 = t2 + t3, a3 = t2 - t3, a4 = t4 + t5, a5 = t4 - t5, a6 = t6 + t7, a7 = t6 - t7;
-        const f32x4 b0 = a0 + a2, b1 = a1 + a3, b2 = a0 - a2, b3 = a1 - a3, b4 = a4 + a6, b5 = a5 + a7, b6 = a4 - a6, b7 = a5 - a7;
-        st_store4(tap[0] + k, verb_flush(b0 + b4 + x)), st_store4(tap[1] + k, verb_flush(b1 + b5 + y));
-        st_store4(tap[2] + k, verb_flush(b2 + b6 + x)), st_store4(tap[3] + k, verb_flush(b3 + b7 + y));
-        st_store4(tap[4] + k, verb_flush(b0 - b4 + x)), st_store4(tap[5] + k, verb_flush(b1 - b5 + y));
-        st_store4(tap[6] + k, verb_flush(b2 - b6 + x)), st_store4(tap[7] + k, verb_flush(b3 - b7 + y));
-    }
-    for (u32 k = 0; k < LINES; k++) verb_write(p->line[k], LINE_RING - 1, p->position, tap[k], n);
+    /* A whole step that does not reach the ring's end goes there straight. No tap is read after it was written. */
+    const u32 at = p->position & (LINE_RING - 1);
+    const int straight = n == STEP && at + STEP <= LINE_RING;
+    float *to[LINES];
+    ST_UNROLL for (u32 k = 0; k < LINES; k++) to[k] = straight ? p->line[k] + at : p->tap[k];
+    verb_mix(p, to, wet);
+    if (!straight)
+        for (u32 k = 0; k < LINES; k++) verb_write(p->line[k], LINE_RING - 1, p->position, p->tap[k], n);
     p->position = (p->position + n) & (PREDELAY_RING - 1);
 
     const float same_a = same0 * duck0, same_b = now->wet_same * duck1, other_a = other0 * duck0, other_b = now->wet_other * duck1;
     const float dry_b = now->dry;
     i = 0;
     if (stereo && same_a == same_b && other_a == other_b && dry0 == dry_b) {
-        const f32x4 s = st_splat(same_b), o = st_splat(other_b), d = st_splat(dry_b);
-        for (; i + 4 <= n; i += 4) {
-            const f32x4 l = st_load4(wet[0] + i), r = st_load4(wet[1] + i);
-            const f32x4 wl = s * l + o * r, wr = s * r + o * l;
-            st_store4(out + 2 * i, d * st_clean(st_load4(in + 2 * i)) + __builtin_shufflevector(wl, wr, 0, 4, 1, 5));
-            st_store4(out + 2 * i + 4, d * st_clean(st_load4(in + 2 * i + 4)) + __builtin_shufflevector(wl, wr, 2, 6, 3, 7));
-        }
+        verb_give(wet, in, out, n & ~3u, same_b, other_b, dry_b);
+        i = n & ~3u;
     }
     const double per_frame = 1.0 / (double)n;
     for (; i < n; i++) {
