@@ -88,7 +88,6 @@ ST_INLINE f64x2 st_clean2(f64x2 v) {
     return (f64x2)((i64x2)v & (a >= st_splat2(1e-20)) & (a < st_splat2(1e20)));
 }
 
-ST_INLINE f32x4 st_abs4(f32x4 v) { return (f32x4)((i32x4)v & 0x7fffffff); }
 ST_INLINE f32x4 st_max4(f32x4 a, f32x4 b) {
     const i32x4 m = a > b;
     return (f32x4)(((i32x4)a & m) | ((i32x4)b & ~m));
