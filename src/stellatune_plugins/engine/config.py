@@ -82,7 +82,11 @@ class WasmEngine:
         return int(seconds / self.ticker.seconds) + 2
 
     def store_opened(self) -> None:
-        """Count a Store; epochs tick while there is one."""
+        """Count a Store; epochs tick while there is one.
+
+        Raises:
+            StoreMisuse: the engine was closed.
+        """
         self.ticker.acquire()
 
     def store_closed(self) -> None:
@@ -90,9 +94,12 @@ class WasmEngine:
         self.ticker.release()
 
     def close(self) -> None:
-        """Stop the ticker and let go of the engine. Stores that are still open keep it alive, without deadlines."""
-        self.ticker.stop()
+        """Let go of the engine and refuse new Stores. May be called again.
+
+        Stores that are still open keep it alive and their deadlines in force: the ticker ends with the last of them.
+        """
         self._raw = None
+        self.ticker.stop()
 
     def __enter__(self) -> Self:
         return self
