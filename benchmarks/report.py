@@ -79,7 +79,7 @@ def markdown(run: Run, titles: dict[str, str]) -> Iterator[str]:
             yield "| " + " | ".join(HEADS) + " |"
             yield "|" + "|".join("--:" if index in {2, 3, 5, 6, 7, 8} else "---" for index in range(len(HEADS))) + "|"
             for row in rows:
-                yield "| " + " | ".join(text.replace("|", "\\|") for text in cells(row)) + " |"
+                yield "| " + " | ".join(text.replace("|", "\\|").replace("<", "&lt;") for text in cells(row)) + " |"
             yield ""
             yield f"![{title}](images/bench-{name}.png)"
             yield ""

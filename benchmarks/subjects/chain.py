@@ -73,11 +73,11 @@ def _stage_by_stage(shop: Workshop, length: int, block: Block) -> Call:
 
 
 def _natively(twins: list[Twin], block: Block) -> Call:
-    block, result = paged(block), paged(block)
-    source, target, frames = pointer(block), pointer(result), len(block)
+    sound, result = paged(block), paged(block)
+    source, target, frames = pointer(sound), pointer(result), len(sound)
     first, *rest = [(twin.process, twin.handle) for twin in twins]
 
-    def run() -> Block:
+    def run(_alive: Block = sound) -> Block:  # an address keeps nothing alive
         process, handle = first
         process(handle, source, target, frames)
         for process, handle in rest:
