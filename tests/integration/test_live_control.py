@@ -87,7 +87,34 @@ def test_a_component_is_remade_where_its_plan_says_so(build: Callable[..., Sessi
     after = level(chain)
     assert before[-1] == 0.5
     assert after[-1] == 0.75
+    assert np.abs(np.diff(np.concatenate((before, after)))).max() <= 0.5 / FADE + 1e-6
     assert not chain.reports()[0].bypasses
+
+
+def test_a_component_that_is_out_is_remade_unheard(build: Callable[..., SessionChain]) -> None:
+    """It is heard again, with its new configuration, when the user asks for it."""
+    chain = build(ACTOR, part="plan:recreate")
+    level(chain)
+    chain.stages[0].bypass()
+    level(chain)
+    chain.stages[0].configure('{"gain": 3}')
+    assert (level(chain) == 0.25).all()
+    chain.stages[0].engage()
+    assert level(chain)[-1] == 0.75
+
+
+def test_what_a_component_refuses_is_not_kept(build: Callable[..., SessionChain]) -> None:
+    """After a crash it comes back with what it took before."""
+    chain = build(ACTOR)
+    with pytest.raises(ConfigRejected):
+        chain.stages[0].configure('{"gain": "x"}')
+    assert level(chain)[-1] == 0.5
+    bad = np.full((4096, 2), 0.25, np.float32)
+    bad[0] = 666.0  # makes it trap
+    chain.process(bad)
+    level(chain), level(chain)
+    assert level(chain)[-1] == 0.5
+    assert [bypass.code for bypass in chain.reports()[0].bypasses] == ["guest-trap"]
 
 
 def test_a_plan_that_rejects_is_an_error_with_its_reason(build: Callable[..., SessionChain]) -> None:

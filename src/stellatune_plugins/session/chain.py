@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from typing import Protocol
+
+import numpy as np
 
 from stellatune_plugins.errors import ValueInvalid
 from stellatune_plugins.hotpath import FusedChain
 from stellatune_plugins.model import AudioSpec, Block, Frames, StageReport
 from stellatune_plugins.session.control import StageControl
 from stellatune_plugins.session.host_stage import HostStage
+
+_log = logging.getLogger(__name__)
 
 
 class Node(Protocol):
@@ -134,8 +139,19 @@ class SessionChain:
         return Frames(sum(known)) if len(known) == len(tails) else None
 
     def process(self, block: Block) -> Block:
-        if block.ndim != 2 or block.shape[1] != self._input_spec.channels:
-            raise ValueInvalid(f"a block of shape {block.shape} is not (frames, {self._input_spec.channels})")
+        """Any number of frames, of any strides; see :class:`~stellatune_plugins.session.stages.Chain`.
+
+        Raises:
+            ValueInvalid: the block is no float32 of the input's channels.
+        """
+        channels = self._input_spec.channels
+        if not isinstance(block, np.ndarray) or block.dtype != np.float32:
+            raise ValueInvalid(f"a block of {getattr(block, 'dtype', type(block).__name__)} is no array of float32")
+        if block.ndim != 2 or block.shape[1] != channels:
+            raise ValueInvalid(f"a block of shape {block.shape} is not (frames, {channels})")
+        if not len(block):
+            return np.empty((0, self._output_spec.channels), np.float32)
+        block = np.ascontiguousarray(block)
         for node in self._nodes:
             block = node.process(block)
         return block
@@ -144,5 +160,19 @@ class SessionChain:
         return tuple(report for node in self._nodes for report in node.reports())
 
     def close(self) -> None:
+        """End everything that is owned, whatever of it fails. May be called again.
+
+        Raises:
+            Exception: the first failure; further ones are logged.
+        """
+        first: Exception | None = None
         while self._owned:
-            self._owned.pop().close()
+            try:
+                self._owned.pop().close()
+            except Exception as error:  # noqa: BLE001 - the rest is to be ended too; the first one is raised below
+                if first is None:
+                    first = error
+                else:
+                    _log.warning("closing a chain failed further: %s", error, exc_info=error)
+        if first is not None:
+            raise first

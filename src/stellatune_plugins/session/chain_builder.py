@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 
@@ -49,7 +49,12 @@ from stellatune_plugins.registry.runtime import OpenedDsp, PluginRuntime
 from stellatune_plugins.session import channel_map
 from stellatune_plugins.session.chain import AbsentNode, Closes, FusedNode, HostNode, Node, SessionChain
 from stellatune_plugins.session.control import AbsentControl, HostControl, HotControl, StageControl
-from stellatune_plugins.session.host_stage import HostStage, StageIdentity
+from stellatune_plugins.session.host_stage import HostStage
+from stellatune_plugins.session.plugin_calls import calling
+from stellatune_plugins.session.processor_group import MAX_CHANNELS, plausible
+from stellatune_plugins.session.stage_journal import StageIdentity
+
+_log = logging.getLogger(__name__)
 
 # A plugin's own faults are bypassed. Everything else stops the session before it starts: what the user can correct
 # (no such plugin, a refused configuration), and what would be the host's own defect.
@@ -96,6 +101,8 @@ class _Stage:
     processor: DspProcessor
     output_channels: int
     hot: HotStage | None = None
+    host: HostStage | None = None
+    """Set where there is no hot path; it owns ``processor``, then."""
     fallback: str | None = None
 
     def remember(self, config_json: str | None) -> str | None:
@@ -147,7 +154,7 @@ class ChainBuilder:
                 if isinstance(stage, _Stage):
                     channels = stage.output_channels
             fused = self._fuse(stages, spec.sample_rate, undo)
-            nodes, owned, controls = self._nodes(stages, fused)
+            nodes, owned, controls = self._nodes(stages, fused, undo)
             undo.pop_all()
         return SessionChain(
             nodes, input_spec=spec, output_spec=AudioSpec(spec.sample_rate, channels), owned=owned, controls=controls
@@ -161,12 +168,15 @@ class ChainBuilder:
         found = self._runtime.catalog.find(AbilityKind.DSP, request.plugin, request.type_id)
         try:
             stage = self._negotiate(index, found, request, spec)
+            undo.callback(_end, stage.processor)
+            if stage.hot is None:
+                # Now, since the next stage is made for as many channels as this one really gives.
+                self._call_by_host(stage, undo)
         except PLUGINS_FAULTS as error:
             error.at(plugin=found.key.plugin_id, component=found.key.component_id, capability=found.capability)
             if self._strict:
                 raise
             return self._absent(index, found, error)
-        undo.callback(stage.processor.close)
         return stage
 
     def _negotiate(self, index: int, found: Resolved, request: StageRequest, spec: AudioSpec) -> _Stage:
@@ -181,16 +191,19 @@ class ChainBuilder:
                 continue
             processor = opened.processor
             try:
-                if processor.supported_layouts().supports(channels):
-                    width = processor.output_channels() if mapping is Mapping.DIRECT else spec.channels
+                with calling(found.runtime, found.key.plugin_id, "dsp.negotiate"):
+                    supported = processor.supported_layouts().supports(channels)
+                    width = plausible("output width", processor.output_channels(), 1, MAX_CHANNELS) if supported else 0
+                if supported and (mapping is Mapping.DIRECT or width == channels):
+                    width = width if mapping is Mapping.DIRECT else spec.channels
                     stage = _Stage(index, found, request, opened.config_json, spec, mapping, processor, width)
                     self._look_for_hot_path(stage, opened)
                     return stage
             except BaseException:
-                processor.close()
+                _end(processor)
                 raise
-            processor.close()
-            refusals.append(f"{channels} ch: not among its layouts")
+            _end(processor)
+            refusals.append(f"{channels} ch: " + (f"gives {width}" if supported else "not among its layouts"))
         raise LayoutUnsupported(
             f"a stream of {spec} cannot be brought to the stage ({'; '.join(refusals)})",
             plugin=found.key.plugin_id,
@@ -200,9 +213,10 @@ class ChainBuilder:
         )
 
     def _open(self, found: Resolved, request: StageRequest, spec: AudioSpec) -> OpenedDsp:
-        return self._runtime.open_dsp(
-            found.key.plugin_id, spec, type_id=found.key.type_id, config_json=request.config_json
-        )
+        with calling(found.runtime, found.key.plugin_id, "dsp.create"):
+            return self._runtime.open_dsp(
+                found.key.plugin_id, spec, type_id=found.key.type_id, config_json=request.config_json
+            )
 
     def _look_for_hot_path(self, stage: _Stage, opened: OpenedDsp) -> None:
         """Find the core module, or the reason to do without."""
@@ -293,7 +307,7 @@ class ChainBuilder:
             return fused
 
     def _nodes(
-        self, stages: Sequence[_Stage | AbsentNode], fused: FusedChain | None
+        self, stages: Sequence[_Stage | AbsentNode], fused: FusedChain | None, undo: contextlib.ExitStack
     ) -> tuple[list[Node], list[Closes], list[StageControl]]:
         nodes: list[Node] = []
         owned: list[Closes] = []
@@ -309,11 +323,12 @@ class ChainBuilder:
                     nodes[-1] = FusedNode(fused, last.first, position + 1)
                 else:
                     nodes.append(FusedNode(fused, position, position + 1))
-                controls.append(HotControl(fused, position, stage.processor, self._effective(stage)))
+                config = stage.config_json or "{}"
+                controls.append(HotControl(fused, position, stage.processor, self._effective(stage), config))
                 position += 1
                 owned.append(stage.processor)
             else:
-                node = self._host_node(stage)
+                node = self._host_node(stage, undo)
                 nodes.append(node)
                 if isinstance(node, HostNode):
                     owned.append(node.stage)
@@ -341,34 +356,39 @@ class ChainBuilder:
 
         return effective
 
-    def _host_node(self, stage: _Stage) -> HostNode | AbsentNode:
-        key = stage.found.key
-        make = self._maker(stage)
-        identity = StageIdentity(stage.index, key.plugin_id, key.type_id, stage.found.runtime, stage.fallback)
-        options: dict[str, Any] = {
-            "spec": stage.spec,
-            "mapping": stage.mapping,
-            "bus": self._bus,
-            "settings": self._settings,
-        }
+    def _host_node(self, stage: _Stage, undo: contextlib.ExitStack) -> HostNode | AbsentNode:
         try:
-            if stage.mapping is Mapping.PER_CHANNEL and stage.spec.channels > 1:
-                processors = make()
-                stage.processor.close()
-            else:
-                processors = [stage.processor]
-            return HostNode(HostStage(identity, make, processors=processors, **options))
+            return HostNode(stage.host or self._call_by_host(stage, undo))
         except PLUGINS_FAULTS as error:
             if self._strict:
                 raise
-            stage.processor.close()
             return self._absent(stage.index, stage.found, error)
+
+    def _call_by_host(self, stage: _Stage, undo: contextlib.ExitStack) -> HostStage:
+        """Make what drives a stage without a hot path; where that fails, its processors are ended."""
+        key = stage.found.key
+        make = self._maker(stage)
+        processors = [stage.processor]
+        if stage.mapping is Mapping.PER_CHANNEL:
+            _end(stage.processor)  # it was there to negotiate
+            processors = make()
+        stage.host = HostStage(
+            StageIdentity(stage.index, key.plugin_id, key.type_id, stage.found.runtime, stage.fallback),
+            make,
+            spec=stage.spec,
+            mapping=stage.mapping,
+            bus=self._bus,
+            settings=self._settings,
+            processors=processors,
+            config_json=stage.config_json,
+        )
+        undo.callback(stage.host.close)
+        return stage.host
 
     def _maker(self, stage: _Stage) -> Callable[[], list[DspProcessor]]:
         """Makes the processors of a host stage, all or none."""
         per_channel = stage.mapping is Mapping.PER_CHANNEL
-        width = next(c for m, c in channel_map.candidates(stage.spec.channels) if m is stage.mapping)
-        spec = AudioSpec(stage.spec.sample_rate, width)
+        spec = AudioSpec(stage.spec.sample_rate, channel_map.width(stage.mapping, stage.spec.channels))
 
         def make() -> list[DspProcessor]:
             made: list[DspProcessor] = []
@@ -379,8 +399,16 @@ class ChainBuilder:
                 )
             except BaseException:
                 for processor in made:
-                    processor.close()
+                    _end(processor)
                 raise
             return made
 
         return make
+
+
+def _end(processor: DspProcessor) -> None:
+    """Close a processor that is not to be used. Its failure is logged: it must not hide what went wrong before."""
+    try:
+        processor.close()
+    except Exception as error:  # noqa: BLE001 - native code may raise anything
+        _log.warning("a processor could not be closed: %s", error)

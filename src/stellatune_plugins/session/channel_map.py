@@ -21,14 +21,19 @@ def candidates(channels: int) -> Iterator[tuple[Mapping, int]]:
     yield Mapping.PER_CHANNEL, 1
 
 
+def width(mapping: Mapping, channels: int) -> int:
+    """The channels that the stage sees when so many are brought to it this way."""
+    return next(seen for candidate, seen in candidates(channels) if candidate is mapping)
+
+
 def gather(mapping: Mapping, block: Block, instance: int) -> Block:
-    """What one instance of the stage gets."""
+    """What one instance of the stage gets: always a copy of its own, since it may work in place."""
     if mapping is Mapping.DIRECT:
-        return block
+        return np.array(block, order="C")
     if mapping is Mapping.FRONT_PAIR:
-        return np.ascontiguousarray(block[:, :2])
+        return np.array(block[:, :2], order="C")
     if mapping is Mapping.PER_CHANNEL:
-        return np.ascontiguousarray(block[:, instance : instance + 1])
+        return np.array(block[:, instance : instance + 1], order="C")
     return np.repeat(block, 2, axis=1)
 
 
@@ -41,4 +46,5 @@ def scatter(mapping: Mapping, out: Block, result: Block, instance: int) -> None:
     elif mapping is Mapping.PER_CHANNEL:
         out[:, instance] = result[:, 0]
     else:
-        out[:, 0] = (result[:, 0] + result[:, 1]) * np.float32(0.5)
+        half = np.float32(0.5)  # of each, since the sum of both may be infinite
+        out[:, 0] = half * result[:, 0] + half * result[:, 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -11,6 +12,8 @@ from stellatune_plugins.errors import ConfigRejected, StellatuneError, UsageErro
 from stellatune_plugins.hotpath import FusedChain
 from stellatune_plugins.model import ConfigUpdateMode, ConfigUpdatePlan
 from stellatune_plugins.session.host_stage import HostStage
+
+_log = logging.getLogger(__name__)
 
 
 class StageControl(Protocol):
@@ -38,20 +41,36 @@ def _refuse(plan: ConfigUpdatePlan) -> None:
         raise ConfigRejected(plan.reason or "the plugin refuses this configuration", operation="config.plan")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class HotControl:
-    """A stage of the fused chain, and the component that speaks for it."""
+    """A stage of the fused chain, and the component that speaks for it.
+
+    ``config_json`` is the effective configuration that both have.
+    """
 
     fused: FusedChain
     position: int
     processor: DspProcessor
     effective: Callable[[str], str]
+    config_json: str
 
     def configure(self, config_json: str) -> None:
         config = self.effective(config_json)
         _refuse(self.processor.plan_config(config))
         self.processor.apply_config(config)
-        self.fused.configure(self.position, config)
+        try:
+            self.fused.configure(self.position, config)
+        except BaseException:
+            self._take_back()
+            raise
+        self.config_json = config
+
+    def _take_back(self) -> None:
+        """Let the component have what the stage still has."""
+        try:
+            self.processor.apply_config(self.config_json)
+        except StellatuneError as error:  # what went wrong before is what the caller is to hear
+            _log.warning("a component could not be given its old configuration back: %s", error)
 
     def bypass(self) -> None:
         self.fused.bypass(self.position)
@@ -62,7 +81,10 @@ class HotControl:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HostControl:
-    """A stage that the host calls. ``remember`` tells its maker what the next processors are to be made with."""
+    """A stage that the host calls.
+
+    ``remember`` tells its maker what the next processors are to be made with, and gives what it was told before.
+    """
 
     stage: HostStage
     effective: Callable[[str], str]
@@ -76,10 +98,10 @@ class HostControl:
             self.stage.apply_config(config)
             self.remember(config_json)
             return
-        before = self.remember(config_json)
+        before = self.remember(config_json)  # for the processors that are made now
         try:
-            self.stage.remake()
-        except StellatuneError:
+            self.stage.remake(config)
+        except BaseException:
             self.remember(before)
             raise
 
