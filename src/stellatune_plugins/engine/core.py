@@ -156,13 +156,31 @@ class RawCall:
             with self._inside:
                 self._store.arm(ticks)
                 error = self.invoke()
-        except BaseException:  # an interrupt: what the guest did meanwhile must not be the next call's
-            self._discard_trap()
+        except BaseException:
+            self.discard()
             raise
         if error is not None or self._trap.value is not None:
             raise self._failure(error)
 
-    def _discard_trap(self) -> None:
+    @property
+    def trapped(self) -> bool:
+        """Whether the last ``invoke`` left a trap."""
+        return self._trap.value is not None
+
+    def check(self, error: int | None) -> None:
+        """After an ``invoke`` of the caller's own, which has the Store to itself and armed it.
+
+        Args:
+            error: what ``invoke`` gave.
+
+        Raises:
+            GuestTrap, CallDeadline: as a call does.
+        """
+        if error is not None or self._trap.value is not None:
+            raise self._failure(error)
+
+    def discard(self) -> None:
+        """After an interrupt: what the guest did meanwhile must not be the next call's failure."""
         if self._trap.value is not None:
             self._failure(None)
 

@@ -148,8 +148,6 @@ class GuestStore:
             return
         self.require_free()
         with self.inside:
-            if self.closed:
-                return
             self._closed = True
             self.context_address = 0
             self.context = None

@@ -1,8 +1,6 @@
-"""Fades round a stage, so that taking it out or putting it back does not click. Pure arithmetic on blocks."""
+"""How much of a stage is heard, moving without clicks. Pure arithmetic on blocks."""
 
 from __future__ import annotations
-
-import enum
 
 import numpy as np
 import numpy.typing as npt
@@ -13,55 +11,110 @@ Frame = npt.NDArray[np.float32]
 """One frame, shape ``(channels,)``."""
 
 
-class FadeKind(enum.Enum):
-    """What a fade does."""
+class Blend:
+    """The mix of a stage's output and the dry signal, frame by frame.
 
-    IN = "in"
-    """From the dry signal to the stage's output."""
-    OUT = "out"
-    """From the stage's output to the dry signal."""
-    SETTLE = "settle"
-    """From where a crashed stage's output broke off to the dry signal: a step at the break, ramped away."""
-
-
-class Fade:
-    """A linear fade of so many frames, applied block after block.
+    The gain moves toward its target by ``1 / frames`` a frame, from wherever it is, so a fade that is turned round
+    half-way does not jump. A crash cuts to the dry signal; the step that this makes is ramped away over as many frames.
 
     Args:
-        kind: what it does.
-        frames: how long it takes.
-        hold: frames before an IN fade begins, while a fresh instance's latency fills up.
-        last: for SETTLE, the last frame that was heard before the break.
+        frames: how long a whole fade takes.
+        gain: 1 for the stage alone, 0 for the dry signal alone.
     """
 
-    def __init__(self, kind: FadeKind, frames: int, *, hold: int = 0, last: Frame | None = None) -> None:
-        self.kind = kind
+    def __init__(self, frames: int, gain: float = 1.0) -> None:
         self._frames = max(frames, 1)
-        self._hold = hold
-        self._at = 0
-        self._last = last
+        self.gain = gain
+        self.target = gain
+        self._hold = 0
+        self._last: Frame | None = None
         self._step: Frame | None = None
+        self._settling = 0
+
+    @property
+    def active(self) -> bool:
+        """Whether a block needs :meth:`apply` to sound as it should."""
+        return self.gain != self.target or self._settling > 0
 
     @property
     def left(self) -> int:
-        """Frames until it is over."""
-        return self._hold + self._frames - self._at
+        """Frames until nothing moves any more."""
+        moving = self._hold + round(abs(self.target - self.gain) * self._frames) if self.gain != self.target else 0
+        return max(moving, self._settling)
 
-    def _ramp(self, count: int) -> npt.NDArray[np.float32]:
-        """Rising from 0 to 1, for the next ``count`` frames, as a column."""
-        at = np.arange(self._at + 1, self._at + count + 1, dtype=np.float32) - np.float32(self._hold)
-        self._at += count
-        ramp: npt.NDArray[np.float32] = np.clip(at / np.float32(self._frames), 0.0, 1.0)[:, np.newaxis]
-        return ramp
+    def fade_in(self, hold: int = 0) -> None:
+        """Toward the stage, after ``hold`` frames in which a fresh instance's latency fills up."""
+        self.target, self._hold = 1.0, hold
+
+    def fade_out(self) -> None:
+        """Toward the dry signal."""
+        self.target, self._hold = 0.0, 0
+
+    def cut(self, last: Frame | None, last_dry: Frame | None = None) -> None:
+        """To the dry signal at once.
+
+        Args:
+            last: the last frame that was heard; ``None`` where nothing was.
+            last_dry: the dry signal's frame at that moment; where it is not known, the next one stands for it, which
+                disturbs even a stage that changes nothing.
+        """
+        heard = self.gain > 0.0
+        self.gain = self.target = 0.0
+        self._hold = 0
+        if not heard:
+            return  # the dry signal was heard already, or what was left of an earlier cut
+        self._last, self._step = (None if last is None else last.copy()), None
+        if last is not None and last_dry is not None:
+            self._step = _limited(last, last_dry)
+        self._settling = self._frames
+
+    def forget(self) -> None:
+        """After a seek there is nothing to be continuous with."""
+        self.gain, self._hold, self._settling = self.target, 0, 0
 
     def apply(self, wet: Block, dry: Block) -> None:
-        """Mix into ``wet``, in place. For SETTLE ``wet`` already is the dry signal."""
-        ramp = self._ramp(len(wet))
-        if self.kind is FadeKind.SETTLE:
-            if self._step is None:
-                self._step = wet[0] * 0 if self._last is None else self._last - wet[0]
-            wet += (1.0 - ramp) * self._step
+        """Mix the next frames into ``wet``, in place."""
+        if self.gain != self.target:
+            self._mix(wet, dry)
+        elif self.gain == 0.0:
+            wet[...] = dry
+        if self._settling:
+            self._settle(wet)
+
+    def _mix(self, wet: Block, dry: Block) -> None:
+        held = min(self._hold, len(wet))
+        self._hold -= held
+        if self.gain == 0.0:
+            wet[:held] = dry[:held]
+        elif self.gain != 1.0:
+            wet[:held] += (dry[:held] - wet[:held]) * np.float32(1.0 - self.gain)
+        wet, dry = wet[held:], dry[held:]
+        steps = np.arange(1, len(wet) + 1, dtype=np.float64) / self._frames
+        rising = self.target > self.gain
+        gains = np.clip(self.gain + steps if rising else self.gain - steps, 0.0, 1.0)
+        if len(gains):
+            self.gain = float(gains[-1])
+            if abs(self.target - self.gain) < 0.5 / self._frames:
+                self.gain = self.target
+                gains[-1] = self.target
+        column = gains.astype(np.float32)[:, np.newaxis]
+        whole = gains == 1.0  # left as they are, bit for bit
+        mixed = dry + (wet - dry) * column
+        wet[~whole] = mixed[~whole]
+
+    def _settle(self, wet: Block) -> None:
+        head = wet[: self._settling]
+        if not len(head):
             return
-        gain = ramp if self.kind is FadeKind.IN else 1.0 - ramp
-        wet *= gain
-        wet += dry * (1.0 - gain)
+        if self._step is None:
+            start = np.zeros_like(head[0]) if self._last is None else self._last
+            self._step = _limited(start, head[0])
+        left = np.arange(self._settling - 1, self._settling - 1 - len(head), -1, dtype=np.float32)
+        head += (left / np.float32(self._frames))[:, np.newaxis] * self._step
+        self._settling -= len(head)
+
+
+def _limited(last: Frame, dry: Frame) -> Frame:
+    """The step of a break. One beyond what music has could overflow, and nothing is lost by limiting it."""
+    step = last.astype(np.float64) - dry
+    return np.clip(step, -4.0, 4.0).astype(np.float32)

@@ -16,17 +16,20 @@ from stellatune_plugins.engine.core import PAGE
 POSITION: Final = 0
 """u32: the first frame of the block at work."""
 BLOCK: Final = 4
-"""u32: its frames."""
+"""u32: its frames; 0 where no block was begun."""
 STAGE: Final = 8
-"""u32: the stage at work."""
+"""u32: the stage at work, or :data:`NOBODY`."""
 DONE: Final = 12
 """u32: the first stage that has not finished this block. Greater than STAGE between two stages."""
 FAULT: Final = 16
 """u32: what is wrong, a :class:`Fault`."""
 VALUE: Final = 20
 """u32: the code, frame count or flags that were wrong."""
-INSTANCE: Final = 24
-"""u32: which of the stage's instances it was."""
+RESETS: Final = 24
+"""u64: which of the stage's instances ask to be reset, a bit each."""
+NOBODY: Final = 0xFFFF_FFFF
+MAX_INSTANCES: Final = 64
+"""Of one stage: as many as RESETS has bits."""
 _RECORDS: Final = 64
 _RECORD: Final = 16
 """An instance's record: u32 context, u32 scratch offset, u32 pages of memory it must have, u32 unused."""
@@ -67,7 +70,8 @@ class StageShape(msgspec.Struct, frozen=True):
     channels: int
     """Of the chain at this stage."""
     mapping: Mapping
-    latency: int
+    delay: int
+    """The most frames that the dry signal can be delayed by; 0 for a stage without latency."""
     input: int
     output: int
 
@@ -88,8 +92,8 @@ class StageShape(msgspec.Struct, frozen=True):
 
     @property
     def keeps_dry(self) -> bool:
-        """Whether the stage's input is kept, delayed by its latency."""
-        return self.latency > 0
+        """Whether the stage's input is kept, to be delayed by its latency."""
+        return self.delay > 0
 
 
 def stage_channels(mapping: Mapping, channels: int) -> int:
@@ -106,11 +110,18 @@ class StageAddresses(msgspec.Struct, frozen=True):
     """u32: 0 runs, 1 is bypassed."""
     records: tuple[int, ...]
     last: int
-    """The last frame that the stage gave."""
+    """The last frame that was heard of the stage."""
+    last_dry: int
+    """The dry signal's frame at that moment."""
+    next_dry: int
+    """Room for the one of the block at work."""
+    latency: int
+    """u32: frames by which the dry signal is delayed."""
     spread: int
     """Room for a block that is scattered before it is copied onto the bus in one go."""
     dry: int
-    """``latency`` frames of history, then the block's input."""
+    """The dry line: ``delay`` frames of history, then the batch. What went in at frame n of the batch comes out, late,
+    ``latency`` frames further on; the host moves the history on after each batch."""
 
 
 class BusLayout:
@@ -131,6 +142,11 @@ class BusLayout:
         self.samples = self._take(batch_frames * widest)
         self.pages = -(-self._next // PAGE)
 
+    @property
+    def bytes(self) -> int:
+        """The bus's size."""
+        return self.pages * PAGE
+
     def _take(self, size: int) -> int:
         address = -(-self._next // _ALIGN) * _ALIGN
         self._next = address + size
@@ -142,6 +158,9 @@ class BusLayout:
             mode=self._take(4),
             records=tuple(self._take(_RECORD) for _ in range(shape.instances)),
             last=self._take(shape.stride),
+            last_dry=self._take(shape.stride),
+            next_dry=self._take(shape.stride),
+            latency=self._take(4),
             spread=self._take(0 if shape.mapping is Mapping.DIRECT else block),
-            dry=self._take(shape.latency * shape.stride + block if shape.keeps_dry else 0),
+            dry=self._take((shape.delay + self.batch_frames) * shape.stride if shape.keeps_dry else 0),
         )

@@ -143,6 +143,7 @@ class HotInstance:
         self.memory = self.instance.memory(spec.memory_export)
         self._check_memory()
         self.scratch = self._grow(1)
+        self._config_room = (self.scratch + _CONFIG, PAGE - _CONFIG)
         self.context = self._init(sample_rate)
 
     def _check_memory(self) -> None:
@@ -200,9 +201,7 @@ class HotInstance:
         data = config_json.encode()
         if len(data) > self._settings.max_config_bytes:
             raise ConfigRejected(f"a configuration of {len(data)} bytes is too long", operation="hot.config")
-        where = self.scratch + _CONFIG
-        if len(data) > PAGE - _CONFIG:
-            where = self._grow(-(-len(data) // PAGE))
+        where = self._room_for(len(data))
         self.memory.write(where, data)
         code = self._call(
             abi.CONFIG_EXPORT,
@@ -216,6 +215,18 @@ class HotInstance:
             raise ConfigRejected(
                 f"the core module refused its configuration: {abi.ErrorCode.describe(code)}", operation="hot.config"
             )
+
+    def _room_for(self, size: int) -> int:
+        """Where a configuration goes: the host's page, or pages of its own that are kept for the next one."""
+        if size > self._config_room[1]:
+            pages = -(-size // PAGE)
+            try:
+                self._config_room = (self.memory.grow(pages), pages * PAGE)
+            except StellatuneError as error:
+                raise ConfigRejected(
+                    f"the module's memory has no room for a configuration of {size} bytes", operation="hot.config"
+                ) from error
+        return self._config_room[0]
 
     def latency(self, sample_rate: int) -> Frames:
         """Frames that the output lags the input, 0 where the module does not say."""

@@ -31,6 +31,10 @@ class HotPathSettings(msgspec.Struct, frozen=True):
 
     max_memory_bytes: int = 256 * 1024 * 1024
     """The most that each stage's memory may grow to."""
+    max_bus_bytes: int = 128 * 1024 * 1024
+    """The most that the bus may take; latencies in many channels add up."""
+    max_instances: int = 2000
+    """The most instances in a chain's Store, replaced ones included: they are freed with the Store alone."""
     max_block_frames: int = 1 << 16
     max_latency_seconds: float = 10.0
     max_tail_seconds: float = 600.0

@@ -5,17 +5,15 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
-from stellatune_plugins.engine.core import PAGE, CoreModule
+from stellatune_plugins.engine.core import CoreModule
 from stellatune_plugins.engine.store import GuestStore
-from stellatune_plugins.errors import GuestContract, StellatuneError
-from stellatune_plugins.hotpath.fades import Fade
-from stellatune_plugins.hotpath.layout import BusLayout, Mapping, StageAddresses, StageShape, stage_channels
+from stellatune_plugins.errors import GuestContract, HotPathRejected, StellatuneError
+from stellatune_plugins.hotpath.fades import Blend
+from stellatune_plugins.hotpath.layout import MAX_INSTANCES, Mapping, StageShape, stage_channels
 from stellatune_plugins.hotpath.module import HotInstance, check_spec
 from stellatune_plugins.hotpath.recovery import RecoveryPolicy
 from stellatune_plugins.hotpath.settings import HotPathSettings
+from stellatune_plugins.hotpath.timing import Sample
 from stellatune_plugins.model import Bypass, CoreModuleSpec, Frames
 
 
@@ -35,19 +33,26 @@ class HotStage:
     config_json: str = "{}"
     mapping: Mapping = Mapping.DIRECT
 
+    @property
+    def count(self) -> int:
+        """How many instances serve it."""
+        return self.channels if self.mapping is Mapping.PER_CHANNEL else 1
+
     def open(self, store: GuestStore, *, sample_rate: int, settings: HotPathSettings) -> list[HotInstance]:
         """Check, instantiate, initialise and configure the instances that serve this stage.
 
         Raises:
-            HotPathRejected, AbiVersionMismatch, StageFailed, ConfigRejected, GuestTrap, CallDeadline: with the
-                plugin's name filled in.
+            HotPathRejected, AbiVersionMismatch, InstantiateFailed, StageFailed, ConfigRejected, GuestTrap,
+                CallDeadline: with the plugin's name filled in.
         """
         try:
+            if self.count > MAX_INSTANCES:
+                raise HotPathRejected(f"{self.count} channels of their own are too many", rule="channels")
             wanted = stage_channels(self.mapping, self.channels)
             regions = check_spec(self.spec, self.module, channels=wanted, settings=settings)
-            count = self.channels if self.mapping is Mapping.PER_CHANNEL else 1
             instances = []
-            for _ in range(count):
+            for _ in range(self.count):
+                store.allow_memories(store.limits.memories + 1)  # its own one, and no second
                 instance = HotInstance(
                     store, self.module, self.spec, regions, sample_rate=sample_rate, settings=settings
                 )
@@ -85,24 +90,6 @@ def longest_tail(instances: list[HotInstance], sample_rate: int) -> Frames | Non
 
 
 @dataclass(slots=True)
-class Sample:
-    """Time that was measured, and for how many frames."""
-
-    nanoseconds: int = 0
-    frames: int = 0
-
-    def add(self, nanoseconds: int, frames: int) -> None:
-        """Count one more measurement."""
-        self.nanoseconds += nanoseconds
-        self.frames += frames
-
-    @property
-    def per_frame(self) -> float:
-        """Nanoseconds a frame, 0 where nothing was measured."""
-        return self.nanoseconds / self.frames if self.frames else 0.0
-
-
-@dataclass(slots=True)
 class LiveStage:
     """A stage at work."""
 
@@ -111,16 +98,18 @@ class LiveStage:
     instances: list[HotInstance]
     policy: RecoveryPolicy
     shape: StageShape
+    blend: Blend
+    latency: Frames
     tail: Frames | None
     config_json: str
     bypassed: bool = False
+    """The conductor passes it by."""
     dead: bool = False
     """Its instances trapped, hung or lied, and must not be called again."""
     held_out: bool = False
     """The user wants it out; no recovery brings it back."""
-    fade: Fade | None = None
-    then_replace: bool = False
-    """Once faded out, a fresh instance takes its place."""
+    renew: bool = False
+    """A fresh instance takes its place when it is out, or is asked for again."""
     return_at: int | None = None
     clock: int = 0
     """Frames of the stream that went through or round it."""
@@ -135,44 +124,4 @@ class LiveStage:
     @property
     def special(self) -> bool:
         """Whether the next batch needs more than the conductor."""
-        return self.fade is not None or self.return_at is not None
-
-
-class StageViews:
-    """One stage's places on the bus, as arrays."""
-
-    def __init__(self, memory: npt.NDArray[np.uint8], shape: StageShape, bus: BusLayout, where: StageAddresses) -> None:
-        def floats(address: int, frames: int) -> npt.NDArray[np.float32]:
-            view = memory[address : address + frames * shape.stride].view(np.float32)
-            return view.reshape(frames, shape.channels)
-
-        def words(address: int, count: int) -> npt.NDArray[np.uint32]:
-            return memory[address : address + 4 * count].view(np.uint32)
-
-        self.samples = floats(bus.samples, bus.batch_frames)
-        self.last = floats(where.last, 1)[0]
-        self.history = floats(where.dry, shape.latency)
-        self.dry = floats(where.dry, shape.latency + bus.block_frames if shape.keeps_dry else 0)
-        self._mode = words(where.mode, 1)
-        self._records = [words(address, 3) for address in where.records]
-        self._latency = shape.latency
-
-    def set_bypassed(self, bypassed: bool) -> None:
-        """Tell the conductor whether to call the stage."""
-        self._mode[0] = bypassed
-
-    def set_instances(self, instances: list[HotInstance]) -> None:
-        """Tell the conductor what to call the instances with, and how large their memories are."""
-        for record, instance in zip(self._records, instances, strict=True):
-            record[:] = (instance.context, instance.scratch, instance.memory.size() // PAGE)
-
-    def delayed(self, block: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """A copy of the block as it would be without the stage: late by the stage's latency. Changes nothing."""
-        if not self._latency:
-            return block.copy()
-        return np.concatenate((self.history, block))[: len(block)]
-
-    def push_history(self, block: npt.NDArray[np.float32]) -> None:
-        """Remember a block that the conductor did not get to remember."""
-        if self._latency:
-            self.history[:] = np.concatenate((self.history, block))[len(block) :][: self._latency]
+        return self.blend.active or self.return_at is not None
