@@ -99,3 +99,12 @@ def test_a_wild_step_is_limited() -> None:
     wet = np.full((10, 2), -3e38, np.float32)
     blend.apply(wet, wet.copy())
     assert np.isfinite(wet).all()
+
+
+def test_samples_at_the_edge_stay_finite() -> None:
+    """Halfway between the largest and the smallest float32 is zero, not infinity."""
+    blend = Blend(2)
+    blend.fade_out()
+    wet, dry = np.full((1, 1), 3.4e38, np.float32), np.full((1, 1), -3.4e38, np.float32)
+    blend.apply(wet, dry)
+    assert wet[0, 0] == 0

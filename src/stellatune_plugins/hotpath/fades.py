@@ -87,7 +87,8 @@ class Blend:
         if self.gain == 0.0:
             wet[:held] = dry[:held]
         elif self.gain != 1.0:
-            wet[:held] += (dry[:held] - wet[:held]) * np.float32(1.0 - self.gain)
+            exact = dry[:held].astype(np.float64)
+            wet[:held] = exact + (wet[:held] - exact) * self.gain
         wet, dry = wet[held:], dry[held:]
         steps = np.arange(1, len(wet) + 1, dtype=np.float64) / self._frames
         rising = self.target > self.gain
@@ -97,10 +98,9 @@ class Blend:
             if abs(self.target - self.gain) < 0.5 / self._frames:
                 self.gain = self.target
                 gains[-1] = self.target
-        column = gains.astype(np.float32)[:, np.newaxis]
-        whole = gains == 1.0  # left as they are, bit for bit
-        mixed = dry + (wet - dry) * column
-        wet[~whole] = mixed[~whole]
+        moving = gains != 1.0  # the others are left as they are, bit for bit
+        exact = dry[moving].astype(np.float64)  # two samples at the edge of float32 are too far apart for it
+        wet[moving] = exact + (wet[moving] - exact) * gains[moving, np.newaxis]
 
     def _settle(self, wet: Block) -> None:
         head = wet[: self._settling]
