@@ -6,30 +6,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
+from makers import Make, Tooled
 from wasmtime import component as wc
 
 from stellatune_plugins.engine import ComponentInstance, GuestStore, HostImports, StoreLimits, WasmEngine
 from stellatune_plugins.engine.assemble import assemble
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "guests"))
-
-
-class Make(Protocol):
-    """Makes instances of components given as text; each in a Store of its own unless one is given."""
-
-    def __call__(
-        self,
-        text: str,
-        imports: HostImports | None = None,
-        *,
-        store: GuestStore | None = None,
-        limits: StoreLimits | None = None,
-        deadline: float = 5.0,
-        on_output: Callable[[str, bytes], None] | None = None,
-    ) -> ComponentInstance: ...
 
 
 @pytest.fixture(scope="session")
@@ -79,12 +63,6 @@ def make(guest_engine: WasmEngine, compile_text: Callable[[str], Any]) -> Iterat
     yield make_it
     for thing in reversed(made):
         thing.close()
-
-
-class Tooled(Protocol):
-    """Makes a component of a WIT package, from a core module in text, or from one that does nothing."""
-
-    def __call__(self, wit: Path, world: str, core: str | None = None) -> bytes: ...
 
 
 @pytest.fixture

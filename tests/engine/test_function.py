@@ -21,7 +21,7 @@ from stellatune_plugins.errors import (
 )
 
 if TYPE_CHECKING:
-    from conftest import Make
+    from makers import Make
 
 GUEST = r"""(component
   (core module $m

@@ -26,7 +26,7 @@ from stellatune_plugins.engine.wit_types import ListOf, OptionOf, Primitive, Res
 from stellatune_plugins.errors import HostImportFailed, InstanceDead, InstantiateFailed, ValueInvalid
 
 if TYPE_CHECKING:
-    from conftest import Make
+    from makers import Make
 
 U32, STRING = Primitive("u32"), Primitive("string")
 FALLIBLE = ResultOf(OptionOf(STRING), PLUGIN_ERROR)

@@ -12,7 +12,7 @@ from stellatune_plugins.engine import ComponentInstance, GuestResource, HostImpo
 from stellatune_plugins.errors import CallDeadline, GuestContract, GuestTrap, HostImportFailed, ValueInvalid
 
 if TYPE_CHECKING:
-    from conftest import Make
+    from makers import Make
 
 # --- the table ----------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from stellatune_plugins.engine.wasi import OutputTap, is_provided
 from stellatune_plugins.errors import GuestContract, InstantiateFailed
 
 if TYPE_CHECKING:
-    from conftest import Tooled
+    from makers import Tooled
 
 WIT = """package test:probe@0.1.0;
 package wasi:io@0.2.0 {

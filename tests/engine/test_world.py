@@ -16,7 +16,7 @@ from stellatune_plugins.engine.world import check_world, contract_package
 from stellatune_plugins.errors import WasmInvalid, WorldMismatch
 
 if TYPE_CHECKING:
-    from conftest import Tooled
+    from makers import Tooled
 
 WORLDS = ("decoder-plugin", "source-plugin", "lyrics-plugin", "output-sink-plugin", "dsp-plugin")
 DSP = "stellatune:plugin/dsp-plugin@0.1.0"

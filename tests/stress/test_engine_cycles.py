@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import gc
 import statistics
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from echo_guests import echo_component
+from failing_guest import TEXT
 from wasmtime import component as wc
 
 from stellatune_plugins.engine import (
@@ -41,11 +41,6 @@ from stellatune_plugins.engine.wit_types import (
     WitType,
 )
 from stellatune_plugins.errors import GuestTrap, HostImportFailed, ValueInvalid
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "guests"))
-
-from echo_guests import echo_component
-from failing_guest import TEXT
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(3600)]
 

@@ -7,14 +7,13 @@ process, and crosses or loses one in ten.
 from __future__ import annotations
 
 import random
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from failing_guest import TEXT
 from wasmtime import component as wc
 
 from stellatune_plugins.engine import ComponentInstance, Err, GuestStore, HostImports, Ok, Variant, WasmEngine
@@ -27,10 +26,6 @@ from stellatune_plugins.errors import (
     InstanceDead,
     ValueInvalid,
 )
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "guests"))
-
-from failing_guest import TEXT
 
 THREADS = 16
 WEIGHTS = {
