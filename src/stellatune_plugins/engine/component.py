@@ -19,7 +19,7 @@ from stellatune_plugins.engine.linker import BoundLinker, CallFrame, HostImports
 from stellatune_plugins.engine.plan import plan_of
 from stellatune_plugins.engine.resources import AnyBox, HostResource, InstanceHandles
 from stellatune_plugins.engine.store import GuestStore
-from stellatune_plugins.engine.traps import error_from_text
+from stellatune_plugins.engine.traps import error_from_text, reason_of
 from stellatune_plugins.engine.wasi import OutputTap, grant_nothing
 from stellatune_plugins.engine.wit_types import ComponentShape
 from stellatune_plugins.errors import (
@@ -204,7 +204,7 @@ class ComponentInstance:
         return raised
 
     def _guest_error(self, text: str, operation: str) -> StellatuneError:
-        if _COPY_LIMIT in text:
+        if _COPY_LIMIT in reason_of(text):
             return GuestContract("the guest passed more data than one call may carry", operation=operation)
         # A backtrace has names of the guest's choice in it; the reason behind it is wasmtime's own.
         reason = text.rpartition("Caused by:")[2].strip()
