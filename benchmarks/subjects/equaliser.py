@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from pedalboard import Gain, PeakFilter, Pedalboard  # type: ignore[attr-defined]
+from pedalboard import Gain, PeakFilter, Pedalboard  # type: ignore[attr-defined, unused-ignore]
 
 from benchmarks.race import Call, race
 from benchmarks.results import Row
