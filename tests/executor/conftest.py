@@ -25,6 +25,8 @@ from stellatune_plugins.executor import (
     activation_of,
     ask,
 )
+from stellatune_plugins.host.services import NoServices, ServedPlugin
+from stellatune_plugins.host.sidecar import SidecarService
 from stellatune_plugins.model import AudioSpec, Block, SampleRate
 from stellatune_plugins.observe import EventBus
 from stellatune_plugins.package import InstalledPlugin, InstallStore
@@ -55,6 +57,14 @@ class Loader:
         if wasm not in self._known:
             self._known[wasm] = Component(self._engine.raw, wasm)
         return self._known[wasm]
+
+
+class OnlySidecars(NoServices):
+    """A sidecar service, and nothing else."""
+
+    def __init__(self, plugin: ServedPlugin, sidecars: SidecarService) -> None:
+        super().__init__(plugin)
+        self.sidecars = sidecars
 
 
 class Stage:
@@ -173,6 +183,8 @@ def make_stage(
             "limits": StoreLimits(memory_bytes=16 * MIB),
             **settings,
         }
+        if sidecars := values.pop("sidecars", None):
+            values["services"] = lambda plugin: OnlySidecars(plugin, sidecars)
         stage = Stage(Environment(**values), loader, install)
         made.append(stage)
         return stage

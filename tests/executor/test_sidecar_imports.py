@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stellatune_plugins.errors import GuestContract, GuestTrap, HostImportFailed, InstanceDead, PluginFailure
-from stellatune_plugins.executor.imports import (
+from stellatune_plugins.host.sidecar import (
     LaunchSpec,
     SidecarChannel,
     SidecarLockGuard,
@@ -76,15 +76,15 @@ class Service:
         self.specs: list[LaunchSpec] = []
         self.error = error
 
-    def launch(self, plugin: str, spec: LaunchSpec) -> SidecarProcess:
+    def launch(self, spec: LaunchSpec) -> SidecarProcess:
         if self.error is not None:
             raise self.error
-        self.log.append(f"{plugin} launches {spec.executable}")
+        self.log.append(f"launches {spec.executable}")
         self.specs.append(spec)
         return Process(self.log)
 
-    def lock(self, plugin: str, name: str, timeout_ms: int | None) -> SidecarLockGuard:
-        self.log.append(f"{plugin} locks {name} within {timeout_ms}")
+    def lock(self, name: str, timeout_ms: int | None) -> SidecarLockGuard:
+        self.log.append(f"locks {name} within {timeout_ms}")
         return Guard(self.log)
 
 
@@ -94,7 +94,7 @@ def test_a_service_is_all_it_takes(make_stage: Any) -> None:
     with make_stage(sidecars=service).processor() as processor:
         processor.apply_config('{"sidecar": 1}')
     assert service.log == [
-        "org.example.actor launches tool",
+        "launches tool",
         "control opened",
         "channel closed",
         "channel closed",
@@ -109,7 +109,7 @@ def test_locks_arrive(make_stage: Any) -> None:
     service = Service()
     with make_stage(sidecars=service).processor() as processor:
         processor.apply_config('{"sidecar": 2}')
-    assert service.log == ["org.example.actor locks name within 10", "unlocked", "unlocked"]
+    assert service.log == ["locks name within 10", "unlocked", "unlocked"]
 
 
 def test_a_services_refusal_reaches_the_guest(make_stage: Any) -> None:

@@ -11,8 +11,8 @@ import pytest
 from stellatune_plugins.errors import GuestTrap, InstanceDead, PluginFailure, StellatuneError
 from stellatune_plugins.executor import Deactivate, Deactivated, Deadlines, ask
 from stellatune_plugins.executor.cell import Cell
-from stellatune_plugins.executor.imports import LaunchSpec, SidecarLockGuard, SidecarProcess
 from stellatune_plugins.executor.states import CellState
+from stellatune_plugins.host.sidecar import LaunchSpec, SidecarLockGuard, SidecarProcess
 from stellatune_plugins.model import AudioSpec, DisableReason, SampleRate
 
 SPEC = AudioSpec(SampleRate(48_000), 2)
@@ -25,10 +25,10 @@ class Stuck:
         self.entered = threading.Event()
         self.leave = threading.Event()
 
-    def launch(self, plugin: str, spec: LaunchSpec) -> SidecarProcess:
+    def launch(self, spec: LaunchSpec) -> SidecarProcess:
         raise PluginFailure("denied", "no")
 
-    def lock(self, plugin: str, name: str, timeout_ms: int | None) -> SidecarLockGuard:
+    def lock(self, name: str, timeout_ms: int | None) -> SidecarLockGuard:
         self.entered.set()
         assert self.leave.wait(30)
         raise PluginFailure("timeout", "too late")

@@ -10,7 +10,6 @@ from stellatune_plugins.executor.deadlines import Deadlines
 from stellatune_plugins.executor.dsp_client import WasmDsp, WasmDspProcessor
 from stellatune_plugins.executor.environment import CELL_LIMITS, Environment
 from stellatune_plugins.executor.failures import Failure
-from stellatune_plugins.executor.imports import NoSidecars, SidecarService
 from stellatune_plugins.executor.local import LocalExecutor
 from stellatune_plugins.executor.messages import (
     Activate,
@@ -53,7 +52,6 @@ __all__ = [
     "InstanceState",
     "InstanceStatus",
     "LocalExecutor",
-    "NoSidecars",
     "PluginState",
     "PluginStatus",
     "Recovered",
@@ -62,7 +60,6 @@ __all__ = [
     "Reply",
     "Request",
     "SchemaUnusable",
-    "SidecarService",
     "Status",
     "StatusReport",
     "WasmDsp",

@@ -28,6 +28,7 @@ from stellatune_plugins.executor.output import GuestLines
 from stellatune_plugins.executor.results import unwrap
 from stellatune_plugins.executor.states import CellState
 from stellatune_plugins.executor.turn import Turn
+from stellatune_plugins.host.services import PluginServices
 from stellatune_plugins.model import DisableReason
 from stellatune_plugins.observe.events import CallDeadlineExceeded, GuestTrapped, PluginFailed
 
@@ -46,13 +47,14 @@ class Cell:
     Args:
         component: what to instantiate.
         env: limits, deadlines, events.
+        services: what its imports reach.
 
     Raises:
         HookFailed: ``on-enable`` failed; the cause says how.
         StellatuneError: it could not be instantiated.
     """
 
-    def __init__(self, component: LoadedComponent, env: Environment) -> None:
+    def __init__(self, component: LoadedComponent, env: Environment, services: PluginServices) -> None:
         self.component = component
         self.deadlines = env.deadlines
         self.state = CellState.STARTING
@@ -69,7 +71,7 @@ class Cell:
                 self._instance = ComponentInstance(
                     self._store,
                     component.code,
-                    host_imports(component.plugin, sidecars=env.sidecars),
+                    host_imports(services),
                     label=label,
                     deadline=env.deadlines.activation,
                     on_output=self._lines.collect,

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from stellatune_plugins.engine.config import WasmEngine
 from stellatune_plugins.engine.store import StoreLimits
 from stellatune_plugins.executor.deadlines import Deadlines
-from stellatune_plugins.executor.imports.sidecar import NoSidecars, SidecarService
 from stellatune_plugins.executor.recovery import ReplacementPolicy
+from stellatune_plugins.host.services import NoServices, ServicesFactory
 from stellatune_plugins.observe import EventBus
 
 CELL_LIMITS = StoreLimits(memory_bytes=256 * 1024 * 1024, table_elements=100_000, instances=128, tables=128, memories=8)
@@ -27,5 +27,6 @@ class Environment:
     deadlines: Deadlines = dataclasses.field(default_factory=Deadlines)
     limits: StoreLimits = CELL_LIMITS
     replacements: ReplacementPolicy = dataclasses.field(default_factory=ReplacementPolicy)
-    sidecars: SidecarService = dataclasses.field(default_factory=NoSidecars)
+    services: ServicesFactory = NoServices
+    """Makes what an active plugin may ask the host for; denies everything by default."""
     clock: Callable[[], float] = time.monotonic

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 from stellatune_plugins.errors import AbilityNotFound, HookFailed, InstanceDead, StellatuneError
 from stellatune_plugins.executor.cell import Cell
@@ -13,6 +14,7 @@ from stellatune_plugins.executor.instance import Instance
 from stellatune_plugins.executor.messages import Activate, PluginStatus
 from stellatune_plugins.executor.states import PluginState
 from stellatune_plugins.executor.worlds import serves_world
+from stellatune_plugins.host.services import ServedPlugin
 from stellatune_plugins.model import AbilityKey, ComponentId, DisableReason
 from stellatune_plugins.observe.events import PluginDisabled, PluginEnabled, PluginFailed
 
@@ -32,6 +34,7 @@ class ActivePlugin:
         self.plan = plan
         self.state = PluginState.ACTIVATING
         self._env = env
+        self._services = env.services(ServedPlugin(plugin=plan.plugin, version=plan.version, root=Path(plan.root)))
         self._lock = threading.Lock()
         self._components: dict[ComponentId, LoadedComponent] = {}
         self._standby: dict[ComponentId, Cell] = {}
@@ -47,10 +50,12 @@ class ActivePlugin:
         started = time.perf_counter()
         try:
             self._load(loader)
+            self._services.start()
             for component in self._components.values():
-                self._standby[component.ref.id] = Cell(component, self._env)
+                self._standby[component.ref.id] = Cell(component, self._env, self._services)
         except StellatuneError as error:
             self._close_standby(DisableReason.UNLOAD)
+            self._services.close()
             if not isinstance(error, HookFailed):  # a failed hook has said so already
                 self._env.bus.emit(
                     PluginFailed(plugin=self.plan.plugin, operation="activate", code=error.code, message=error.message)
@@ -58,6 +63,7 @@ class ActivePlugin:
             raise
         except BaseException:
             self._close_standby(DisableReason.UNLOAD)
+            self._services.close()
             raise
         self.state = PluginState.ACTIVE
         seconds = time.perf_counter() - started
@@ -84,7 +90,7 @@ class ActivePlugin:
         """
         with self._lock:
             cell = self._standby.pop(component, None)
-        return cell if cell is not None else Cell(self._components[component], self._env)
+        return cell if cell is not None else Cell(self._components[component], self._env, self._services)
 
     def add(self, instance: Instance) -> None:
         """Count an instance as the plugin's, before it is opened.
@@ -112,6 +118,7 @@ class ActivePlugin:
         for instance in instances:
             failures += instance.close(reason)
         failures += self._close_standby(reason)
+        self._services.close()
         self._env.bus.emit(
             PluginDisabled(
                 plugin=self.plan.plugin,

@@ -1,1 +1,1 @@
-"""What guests may ask for: streams, HTTP, sidecars. Empty until host services land."""
+"""What guests may ask the host for, and the policies that stand before it. Nothing here knows of WebAssembly."""
