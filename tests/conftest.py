@@ -23,6 +23,9 @@ def _has(program: str) -> Callable[[], bool]:
 NEEDS: dict[str, Callable[[], bool]] = {
     "bwrap": _has("bwrap"),
     "ffmpeg": _has("ffmpeg"),
+    "flac": _has("flac"),
+    "openssl": _has("openssl"),
+    "parec": _has("parec"),
     "pulseaudio": _has("pulseaudio"),
     "strace": _has("strace"),
 }
