@@ -1,76 +1,13 @@
-/* The component: world stellatune:plugin/dsp-plugin@0.1.0, with the canonical ABI written out.
- *
- * On wasm32 the canonical layout of records, options, results and variants is the natural C layout. What the
- * host passes in (strings, lists) is allocated with cabi_realloc in an arena; results may point into the
- * arena or into static memory; the post-return call of each export empties the arena.
- */
+/* The component of a DSP plugin: world stellatune:plugin/dsp-plugin@0.1.0, with the canonical ABI written out. */
 #pragma once
+#include "st_component.h"
 #include "st_layout.h"
 
-#define ST_EXPORT(name) __attribute__((export_name(name)))
-#define ST_IMPORT(module, name) __attribute__((import_module(module), import_name(name)))
 #define ST_DSP "stellatune:plugin/dsp@0.1.0"
-#define ST_LIFECYCLE "stellatune:plugin/lifecycle@0.1.0"
 #define ST_METHOD ST_DSP "#[method]processor."
 
 #define ST_MAX_INSTANCES 8
 
-typedef struct {
-    const void *at;
-    u32 len;
-} st_text;
-#define ST_TEXT(literal) ((st_text){literal, sizeof(literal) - 1})
-
-enum { ST_E_INVALID_ARG, ST_E_NOT_FOUND, ST_E_IO, ST_E_TIMEOUT, ST_E_UNSUPPORTED, ST_E_DENIED, ST_E_INTERNAL };
-enum { ST_HOT_APPLY, ST_RECREATE, ST_REJECT };
-
-typedef struct {
-    u8 tag;
-    st_text message;
-} st_plugin_error;
-typedef struct {
-    u8 some;
-    st_text value;
-} st_option_text;
-typedef struct {
-    u8 some;
-    u32 value;
-} st_option_u32;
-typedef struct {
-    u8 failed;
-    st_plugin_error error;
-} st_result_unit;
-typedef struct {
-    u8 failed;
-    union {
-        i32 handle;
-        st_plugin_error error;
-    };
-} st_result_handle;
-typedef struct {
-    u8 failed;
-    union {
-        st_text bytes;
-        st_plugin_error error;
-    };
-} st_result_bytes;
-typedef struct {
-    u8 failed;
-    union {
-        st_option_text text;
-        st_plugin_error error;
-    };
-} st_result_option_text;
-typedef struct {
-    u8 failed;
-    union {
-        struct {
-            u8 mode;
-            st_option_text reason;
-        } plan;
-        st_plugin_error error;
-    };
-} st_result_plan;
 typedef struct {
     u32 in_offset;
     st_option_u32 out_offset;
@@ -98,35 +35,6 @@ typedef struct {
 } st_result_spec;
 _Static_assert(sizeof(st_core_module_spec) == 84, "canonical layout");
 _Static_assert(sizeof(st_result_spec) == 92, "canonical layout");
-_Static_assert(sizeof(st_result_plan) == 20, "canonical layout");
-
-/* ---- memory that lives until the end of a call ---- */
-extern u8 __heap_base;
-static u8 st_reserve[1u << 19] __attribute__((aligned(16)));
-static u32 st_reserve_used, st_heap_top;
-
-static void *st_arena(u32 size, u32 align) {
-    const u32 at = (st_reserve_used + align - 1) & ~(align - 1);
-    if (at <= sizeof st_reserve && size <= sizeof st_reserve - at) {
-        st_reserve_used = at + size;
-        return st_reserve + at;
-    }
-    /* Larger than any block of audio: fall back to growing. */
-    if (!st_heap_top) st_heap_top = (u32)(uptr)&__heap_base;
-    const u64 start = ((u64)st_heap_top + align - 1) & ~(u64)(align - 1), end = start + size;
-    const u64 have = (u64)__builtin_wasm_memory_size(0) << 16;
-    if (end > 0xffff0000ull) __builtin_trap();
-    if (end > have && __builtin_wasm_memory_grow(0, (usize)((end - have + 65535) >> 16)) == (usize)-1) __builtin_trap();
-    st_heap_top = (u32)end;
-    return (void *)(uptr)start;
-}
-static void st_arena_clear(void) { st_reserve_used = 0, st_heap_top = 0; }
-
-ST_EXPORT("cabi_realloc") void *st_cabi_realloc(void *old, u32 old_size, u32 align, u32 size) {
-    void *p = st_arena(size, align);
-    if (old && old_size) st_copy(p, old, old_size < size ? old_size : size);
-    return p;
-}
 
 /* ---- instances ---- */
 typedef struct {
@@ -142,19 +50,8 @@ static char st_state[ST_STATE_BYTES];
 
 ST_IMPORT("[export]" ST_DSP, "[resource-new]processor") i32 st_resource_new(st_processor *rep);
 
-static st_result_unit st_unit;
-static st_result_unit *st_done(void) {
-    st_unit.failed = 0;
-    return &st_unit;
-}
-static st_plugin_error st_fail(u8 tag, st_text message) { return (st_plugin_error){tag, message}; }
 static st_text st_message_text(void) { return (st_text){st_message.text, st_message.len}; }
 #define ST_CLOSED ST_TEXT("the processor is closed")
-
-ST_EXPORT(ST_LIFECYCLE "#on-enable") st_result_unit *st_on_enable(void) { return st_done(); }
-ST_EXPORT("cabi_post_" ST_LIFECYCLE "#on-enable") void st_post_on_enable(void *r) { (void)r, st_arena_clear(); }
-ST_EXPORT(ST_LIFECYCLE "#on-disable") st_result_unit *st_on_disable(u32 reason) { return (void)reason, st_done(); }
-ST_EXPORT("cabi_post_" ST_LIFECYCLE "#on-disable") void st_post_on_disable(void *r) { (void)r, st_arena_clear(); }
 
 ST_EXPORT(ST_DSP "#create") st_result_handle *st_create(u32 rate, u32 channels) {
     static st_result_handle r;
