@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from stellatune_plugins.errors import ManifestInvalid, Problem
 from stellatune_plugins.model import AbilityKind
 from stellatune_plugins.package import (
+    DeadlineTier,
     FileAccess,
     FilePermission,
     HostPermission,
     Permissions,
+    SidecarNeed,
+    SidecarPermission,
     SidecarRestart,
     SidecarScope,
     SidecarStart,
@@ -84,10 +87,20 @@ def test_a_full_manifest_is_read_whole(make_manifest: Make) -> None:
                 ],
                 permissions={
                     "files": [{"path": "~/Music", "access": "read-write"}, {"path": "/srv/music"}],
-                    "hosts": ["api.example.org", "*.example.org:8443", "192.0.2.1", "[2001:db8::1]:80"],
+                    "hosts": [
+                        "api.example.org",
+                        "*.example.org:8443",
+                        "192.0.2.1",
+                        "[2001:db8::1]:80",
+                        "http://*:*",
+                        "tcp://mpd.example.org:6600",
+                        "*",
+                    ],
                     "local_network": True,
                     "sidecar": True,
+                    "sidecars": [{"id": "helper", "audio": True}, {"id": "bin/other", "network": True}],
                     "memory_mib": 256,
+                    "deadline": "patient",
                 },
                 sidecars=[
                     {
@@ -98,6 +111,7 @@ def test_a_full_manifest_is_read_whole(make_manifest: Make) -> None:
                         "scope": "package-shared",
                         "transports": [{"kind": "unix-socket", "priority": 9, "max_frame_bytes": 4096}],
                         "restart": "on-failure",
+                        "needs": ["network", "audio", "audio"],
                     }
                 ],
             )
@@ -116,15 +130,21 @@ def test_a_full_manifest_is_read_whole(make_manifest: Make) -> None:
             HostPermission("*.example.org", 8443),
             HostPermission("192.0.2.1"),
             HostPermission("[2001:db8::1]", 80),
+            HostPermission("*", 0, "http"),
+            HostPermission("mpd.example.org", 6600, "tcp"),
+            HostPermission("*"),
         ),
         local_network=True,
         sidecar=True,
+        sidecars=(SidecarPermission("helper", audio=True), SidecarPermission("bin/other", network=True)),
         memory_mib=256,
+        deadline=DeadlineTier.PATIENT,
     )
     (sidecar,) = manifest.sidecars
     assert (sidecar.start, sidecar.scope) == (SidecarStart.ON_ENABLE, SidecarScope.PACKAGE_SHARED)
     assert (sidecar.args, sidecar.restart) == (("--x", ""), SidecarRestart.ON_FAILURE)
     assert sidecar.transports == (TransportOption(TransportKind.UNIX_SOCKET, 9, 4096),)
+    assert sidecar.needs == (SidecarNeed.AUDIO, SidecarNeed.NETWORK)
     assert [str(key) for key, _ in manifest.ability_keys()] == [
         "org.example.gain/dsp/gain@main",
         "org.example.gain/decoder/gain@b",
@@ -133,10 +153,12 @@ def test_a_full_manifest_is_read_whole(make_manifest: Make) -> None:
 
 
 def test_a_manifest_without_permissions_asks_for_nothing(make_manifest: Make) -> None:
-    """No permissions field means none of them."""
+    """No permissions field means none of them, and is told from an empty one."""
     manifest = parse_manifest(json.dumps(make_manifest()).encode())
 
-    assert manifest.permissions == Permissions(files=(), hosts=(), local_network=False, sidecar=False, memory_mib=None)
+    assert manifest.permissions == Permissions(
+        stated=False, files=(), hosts=(), local_network=False, sidecar=False, memory_mib=None
+    )
 
 
 @pytest.mark.parametrize("kind", ["output_sink", "output-sink"])
@@ -327,8 +349,14 @@ BREACHES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("file-relative", {"permissions": {"files": [{"path": "Music"}]}}, ["permissions.files[0].path"]),
     ("file-climbs", {"permissions": {"files": [{"path": "~/../etc"}]}}, ["permissions.files[0].path"]),
     ("file-access", {"permissions": {"files": [{"path": "/a", "access": "all"}]}}, ["permissions.files[0].access"]),
-    ("host-url", {"permissions": {"hosts": ["http://x.org"]}}, ["permissions.hosts[0]"]),
-    ("host-star", {"permissions": {"hosts": ["*"]}}, ["permissions.hosts[0]"]),
+    ("host-url", {"permissions": {"hosts": ["http://x.org/"]}}, ["permissions.hosts[0]"]),
+    ("host-scheme", {"permissions": {"hosts": ["ftp://x.org"]}}, ["permissions.hosts[0]"]),
+    ("host-userinfo", {"permissions": {"hosts": ["https://a@x.org"]}}, ["permissions.hosts[0]"]),
+    ("host-tcp-port", {"permissions": {"hosts": ["tcp://x.org"]}}, ["permissions.hosts[0]"]),
+    ("host-hex", {"permissions": {"hosts": ["0x7f000001"]}}, ["permissions.hosts[0]"]),
+    ("host-star-inside", {"permissions": {"hosts": ["a.*.org"]}}, ["permissions.hosts[0]"]),
+    ("deadline", {"permissions": {"deadline": "eternal"}}, ["permissions.deadline"]),
+    ("sidecars-id", {"permissions": {"sidecars": [{"audio": True}]}}, ["permissions.sidecars[0].id"]),
     ("host-star-tld", {"permissions": {"hosts": ["*.org"]}}, ["permissions.hosts[0]"]),
     ("host-case", {"permissions": {"hosts": ["Example.org"]}}, ["permissions.hosts[0]"]),
     (
@@ -347,6 +375,7 @@ BREACHES: list[tuple[str, dict[str, Any], list[str]]] = [
         ["sidecars[1].id"],
     ),
     ("sidecar-start", {"sidecars": [{"id": "a", "executable": "bin/a", "start": "boot"}]}, ["sidecars[0].start"]),
+    ("sidecar-needs", {"sidecars": [{"id": "a", "executable": "b", "needs": ["gpu"]}]}, ["sidecars[0].needs[0]"]),
     ("sidecar-args", {"sidecars": [{"id": "a", "executable": "bin/a", "args": ["\0"]}]}, ["sidecars[0].args[0]"]),
     (
         "sidecar-transport",

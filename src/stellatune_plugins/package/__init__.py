@@ -1,11 +1,15 @@
 """Packages: manifest, sources, install store, receipts, permissions."""
 
+from stellatune_plugins.package.authority import Authority, Denial, OnDenied, SidecarGrant
 from stellatune_plugins.package.caps import DEFAULT_CAPS, Caps
 from stellatune_plugins.package.folder_source import FolderSource
+from stellatune_plugins.package.grants import Grant, GrantKind, asked_grants, effective_grants, is_asked, parse_grant
+from stellatune_plugins.package.hosts import canonical_host, host_text, parse_host
 from stellatune_plugins.package.installed import FileProblem, InstalledPlugin, VerifyProblem
 from stellatune_plugins.package.manifest import (
     AbilitySpec,
     ComponentSpec,
+    DeadlineTier,
     DecoderRules,
     FileAccess,
     FilePermission,
@@ -13,6 +17,8 @@ from stellatune_plugins.package.manifest import (
     Manifest,
     Permissions,
     RawManifest,
+    SidecarNeed,
+    SidecarPermission,
     SidecarRestart,
     SidecarScope,
     SidecarSpec,
@@ -39,20 +45,26 @@ from stellatune_plugins.package.zip_source import ZipSource
 __all__ = [
     "DEFAULT_CAPS",
     "AbilitySpec",
+    "Authority",
     "Caps",
     "ComponentSpec",
     "DamagedPackage",
+    "DeadlineTier",
     "DecoderRules",
+    "Denial",
     "Entry",
     "FileAccess",
     "FilePermission",
     "FileProblem",
     "FileRecord",
     "FolderSource",
+    "Grant",
+    "GrantKind",
     "HostPermission",
     "InstallStore",
     "InstalledPlugin",
     "Manifest",
+    "OnDenied",
     "PackageInfo",
     "PackageSource",
     "PackageState",
@@ -63,6 +75,9 @@ __all__ = [
     "ProgressHook",
     "RawManifest",
     "Receipt",
+    "SidecarGrant",
+    "SidecarNeed",
+    "SidecarPermission",
     "SidecarRestart",
     "SidecarScope",
     "SidecarSpec",
@@ -73,9 +88,16 @@ __all__ = [
     "Validator",
     "VerifyProblem",
     "ZipSource",
+    "asked_grants",
+    "canonical_host",
     "compare_versions",
+    "effective_grants",
+    "host_text",
+    "is_asked",
     "is_plugin_id",
     "open_source",
+    "parse_grant",
+    "parse_host",
     "parse_manifest",
     "read_raw_manifest",
     "validate_manifest",

@@ -99,6 +99,16 @@ class Fields:
             self.note(key, f"is {shown(value)}; must be one of {', '.join(kind)}")
             return default
 
+    def choices(self, key: str, kind: type[_E]) -> tuple[_E, ...]:
+        """A list of an enum's values, each once, in the enum's order."""
+        found: set[_E] = set()
+        for path, text in self.texts(key, 2 * len(kind), longest=MAX_LABEL):
+            try:
+                found.add(kind(text))
+            except ValueError:
+                self.note_at(path, f"is {shown(text)}; must be one of {', '.join(kind)}")
+        return tuple(value for value in kind if value in found)
+
     def relative_path(self, key: str) -> str | None:
         """A path below the package's root; a leading ``./`` is dropped."""
         value = self._get(key, str, "a text", required=True)

@@ -84,22 +84,54 @@ class FilePermission(msgspec.Struct, frozen=True):
 
 
 class HostPermission(msgspec.Struct, frozen=True):
-    """A network host by name; ``*.example.org`` means every name below ``example.org``."""
+    """A network host by name: exactly one, ``*.example.org`` for every name below it, ``*`` for every name."""
 
     host: str
+    """As :func:`~stellatune_plugins.package.hosts.canonical_host` gives it; IPv6 in brackets."""
     port: int | None = None
-    """``None`` for the usual ports of the scheme."""
+    """``None`` for the usual port of http and https, 0 for every port."""
+    scheme: str = "https"
+    """``https``, ``http``, ``tcp`` or ``udp``."""
+
+
+class SidecarPermission(msgspec.Struct, frozen=True):
+    """A sidecar to run, and what it needs beyond that."""
+
+    id: str
+    network: bool = False
+    audio: bool = False
+
+
+class DeadlineTier(enum.StrEnum):
+    """How long a plugin's calls may take, as a multiple of the host's deadlines."""
+
+    INTERACTIVE = "interactive"
+    """Half of them."""
+    STANDARD = "standard"
+    PATIENT = "patient"
+    """Four times as long, for a plugin that waits for slow servers or computes for long."""
+
+    @property
+    def factor(self) -> float:
+        """What the host's deadlines are multiplied by."""
+        return {"interactive": 0.5, "standard": 1.0, "patient": 4.0}[self.value]
 
 
 class Permissions(msgspec.Struct, frozen=True, kw_only=True):
     """What a plugin asks for. Asking grants nothing: a grant is the user's, kept per plugin and version."""
 
+    stated: bool = True
+    """Off for a manifest without ``permissions``: its author knew of none, so the user may grant what comes up."""
     files: tuple[FilePermission, ...] = ()
     hosts: tuple[HostPermission, ...] = ()
     local_network: bool = False
     sidecar: bool = False
+    """Every sidecar that the manifest declares."""
+    sidecars: tuple[SidecarPermission, ...] = ()
+    """Sidecars one by one: ids of declared ones, or paths of executables."""
     memory_mib: int | None = None
     """Linear memory of one instance in MiB; ``None`` for the host's default."""
+    deadline: DeadlineTier = DeadlineTier.STANDARD
 
 
 class SidecarStart(enum.StrEnum):
@@ -122,6 +154,14 @@ class SidecarRestart(enum.StrEnum):
     NEVER = "never"
     ON_FAILURE = "on-failure"
     ALWAYS = "always"
+
+
+class SidecarNeed(enum.StrEnum):
+    """What a sidecar needs that its sandbox withholds."""
+
+    AUDIO = "audio"
+    """The user's sound server and sound devices."""
+    NETWORK = "network"
 
 
 class TransportKind(enum.StrEnum):
@@ -153,6 +193,7 @@ class SidecarSpec(msgspec.Struct, frozen=True, kw_only=True):
     scope: SidecarScope = SidecarScope.INSTANCE
     transports: tuple[TransportOption, ...] = ()
     restart: SidecarRestart = SidecarRestart.NEVER
+    needs: tuple[SidecarNeed, ...] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

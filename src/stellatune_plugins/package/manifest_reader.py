@@ -16,6 +16,7 @@ from stellatune_plugins.package.manifest import (
     DecoderRules,
     Manifest,
     RawManifest,
+    SidecarNeed,
     SidecarRestart,
     SidecarScope,
     SidecarSpec,
@@ -251,6 +252,7 @@ def _sidecars(manifest: Fields) -> tuple[SidecarSpec, ...]:
                 scope=fields.choice("scope", SidecarScope, SidecarScope.INSTANCE) or SidecarScope.INSTANCE,
                 transports=tuple(t for t in map(_transport, fields.objects("transports", 16)) if t),
                 restart=fields.choice("restart", SidecarRestart, SidecarRestart.NEVER) or SidecarRestart.NEVER,
+                needs=fields.choices("needs", SidecarNeed),
             )
         )
     return tuple(found)

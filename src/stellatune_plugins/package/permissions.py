@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
-
 from stellatune_plugins.package.fields import Fields
-from stellatune_plugins.package.manifest import FileAccess, FilePermission, HostPermission, Permissions
+from stellatune_plugins.package.hosts import parse_host
+from stellatune_plugins.package.manifest import (
+    DeadlineTier,
+    FileAccess,
+    FilePermission,
+    HostPermission,
+    Permissions,
+    SidecarPermission,
+)
 from stellatune_plugins.package.paths import path_fault
 
 MAX_ASKED = 64
 MAX_MEMORY_MIB = 4096
-
-_NAME_PART = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.ASCII)
+MAX_SIDECAR_ID = 512
 
 
 def read_permissions(manifest: Fields) -> Permissions:
     """The ``permissions`` of a manifest; nothing asked for where the field is absent."""
     fields = manifest.child("permissions")
     if fields is None:
-        return Permissions()
+        return Permissions(stated=False)
     return Permissions(
         files=tuple(f for f in map(_file, fields.objects("files", MAX_ASKED)) if f),
         hosts=tuple(_hosts(fields)),
         local_network=fields.flag("local_network"),
         sidecar=fields.flag("sidecar"),
+        sidecars=tuple(s for s in map(_sidecar, fields.objects("sidecars", MAX_ASKED)) if s),
         memory_mib=fields.integer("memory_mib", 1, MAX_MEMORY_MIB),
+        deadline=fields.choice("deadline", DeadlineTier, DeadlineTier.STANDARD) or DeadlineTier.STANDARD,
     )
 
 
@@ -48,39 +54,19 @@ def _file(fields: Fields) -> FilePermission | None:
 def _hosts(fields: Fields) -> list[HostPermission]:
     found = []
     for path, text in fields.texts("hosts", MAX_ASKED, longest=300):
-        host = parse_host(text)
+        host = parse_host(text) if text == text.lower() else None
         if host is None:
-            fields.note_at(path, "must be a host's name in lower case, `*.` and a name of two parts, or an address")
+            fields.note_at(
+                path,
+                "must be a host in lower case: a name, `*.` and a name of two parts, `*`, or an address, with https://,"
+                " http://, tcp:// or udp:// before it and a port behind it where they are not https and the usual one",
+            )
         else:
             found.append(host)
     return found
 
 
-def parse_host(text: str) -> HostPermission | None:
-    """A host as a manifest writes it: ``api.example.org``, ``*.example.org:8443``, ``[::1]:80``; ``None`` if not."""
-    match = re.fullmatch(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(?::([0-9]{1,5}))?", text, re.ASCII)
-    if match is None:
-        return None
-    host, port = match[1], int(match[2]) if match[2] else None
-    if port is not None and not 1 <= port <= 65535:
-        return None
-    return HostPermission(host, port) if _is_address(host) or _is_name(host) else None
-
-
-def _is_address(host: str) -> bool:
-    try:
-        if host.startswith("["):
-            ipaddress.IPv6Address(host[1:-1])
-        else:
-            ipaddress.IPv4Address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_name(host: str) -> bool:
-    name = host.removeprefix("*.")
-    parts = name.split(".")
-    if len(name) > 253 or parts[-1].isdigit() or (name != host and len(parts) < 2):
-        return False
-    return all(_NAME_PART.fullmatch(part) for part in parts)
+def _sidecar(fields: Fields) -> SidecarPermission | None:
+    sidecar = fields.text("id", required=True, limit=MAX_SIDECAR_ID)
+    network, audio = fields.flag("network"), fields.flag("audio")
+    return None if sidecar is None else SidecarPermission(sidecar, network=network, audio=audio)
