@@ -5,13 +5,36 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from io import BytesIO, RawIOBase
 from pathlib import Path
 
 from stellatune_plugins.contract.capabilities import ByteStream
 from stellatune_plugins.errors import InputUnreadable, StellatuneError
 
 
-class FileByteStream:
+class OpenedByteStream:
+    """A file that is open already, as a stream; it is closed with the stream."""
+
+    def __init__(self, file: RawIOBase) -> None:
+        self._file = file
+
+    def read(self, max_bytes: int) -> bytes:
+        return self._file.read(max(0, max_bytes)) or b""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def size(self) -> int | None:
+        return os.fstat(self._file.fileno()).st_size
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class FileByteStream(OpenedByteStream):
     """A regular file as a stream.
 
     Raises:
@@ -29,10 +52,18 @@ class FileByteStream:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise InputUnreadable(f"{self.path} cannot be read: it is no regular file", operation="input.open")
-        self._file = os.fdopen(fd, "rb", buffering=0)
+        super().__init__(os.fdopen(fd, "rb", buffering=0))
+
+
+class BytesByteStream:
+    """Bytes in memory as a stream."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file = BytesIO(data)
+        self._size = len(data)
 
     def read(self, max_bytes: int) -> bytes:
-        return self._file.read(max(0, max_bytes)) or b""
+        return self._file.read(max(0, max_bytes))
 
     def seek(self, offset: int, whence: int = 0) -> int:
         return self._file.seek(offset, whence)
@@ -41,7 +72,7 @@ class FileByteStream:
         return self._file.tell()
 
     def size(self) -> int | None:
-        return os.fstat(self._file.fileno()).st_size
+        return self._size
 
     def close(self) -> None:
         self._file.close()

@@ -1,0 +1,318 @@
+"""A source of music out of a local folder: browsing, search, covers, and the files as streams.
+
+Requests and answers are those of ``docs/guide/writing-source-plugins.md``. Ids: ``artists``, ``albums``, ``folders``
+and ``tracks`` are the roots, ``artist:...``, ``album:...``, ``folder:PATH`` and ``track:PATH`` what lies below. A
+track's URI is its ``file:`` URI; a cover's is that of the picture beside the track, or the track's own with the
+fragment ``cover``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import msgspec
+
+from stellatune_plugins.contract.capabilities import ByteStream
+from stellatune_plugins.errors import ConfigRejected, PluginFailure
+from stellatune_plugins.model import ConfigUpdateMode, ConfigUpdatePlan, MediaMetadata
+from stellatune_plugins.native.av_metadata import mime_of
+from stellatune_plugins.native.music_folder import MusicFolder, Place, shown, to_place, to_text, uri_below
+from stellatune_plugins.native.music_index import Album, Artist, MusicIndex, Track
+from stellatune_plugins.native.music_library import COVERS, MUSIC, MusicLibrary, ScanState
+from stellatune_plugins.native.music_tags import MusicFile, TagsUnreadable
+from stellatune_plugins.native.streams import BytesByteStream, OpenedByteStream
+
+MAX_LIMIT: Final = 1000
+Item = dict[str, Any]
+_T = TypeVar("_T")
+
+
+class FolderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The source's configuration."""
+
+    folder: str | None = None
+    """The music folder, as an absolute path; without one there is nothing to browse."""
+    watch: bool = True
+    rescan_s: Annotated[float, msgspec.Meta(ge=1, le=86400)] = 300.0
+    wait_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 10.0
+    """How long a request waits for the first scan; after that it answers with what was found so far."""
+
+
+class _Request(msgspec.Struct, frozen=True):
+    action: Literal["browse", "search", "cover"]
+    id: str | None = None
+    query: str = ""
+    offset: Annotated[int, msgspec.Meta(ge=0)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1)] = 100
+
+
+class _TrackRef(msgspec.Struct, frozen=True):
+    id: str
+
+
+class FolderStream:
+    """An opened track or cover."""
+
+    def __init__(self, stream: ByteStream, ext_hint: str | None, metadata: MediaMetadata | None) -> None:
+        self._stream, self._ext_hint, self._metadata = stream, ext_hint, metadata
+
+    def metadata(self) -> MediaMetadata | None:
+        return self._metadata
+
+    def ext_hint(self) -> str | None:
+        return self._ext_hint
+
+    def stream(self) -> ByteStream:
+        return self._stream
+
+
+class FolderCatalog:
+    """One folder's catalogue. May be used by several threads."""
+
+    def __init__(self) -> None:
+        self._config = FolderConfig()
+        self._library: MusicLibrary | None = None
+
+    # --- configuration ---
+
+    def plan_config(self, config_json: str) -> ConfigUpdatePlan:
+        try:
+            _parse_config(config_json)
+        except ConfigRejected as refusal:
+            return ConfigUpdatePlan(ConfigUpdateMode.REJECT, refusal.message)
+        return ConfigUpdatePlan(ConfigUpdateMode.HOT_APPLY, None)
+
+    def apply_config(self, config_json: str) -> None:
+        """Take a configuration; another folder is scanned anew, in the background.
+
+        Raises:
+            ConfigRejected: it is none.
+        """
+        config = _parse_config(config_json)
+        if config == self._config:
+            return
+        self.close()
+        self._config = config
+        if config.folder is not None:
+            self._library = MusicLibrary(Path(config.folder), watch=config.watch, rescan_s=config.rescan_s)
+
+    def export_state(self) -> str | None:
+        return None
+
+    def import_state(self, state_json: str) -> None:  # noqa: ARG002 - the interface's name; there is no state
+        raise ConfigRejected("there is no state to take over", operation="state.import")
+
+    def close(self) -> None:
+        library, self._library = self._library, None
+        if library is not None:
+            library.close()
+
+    # --- the catalogue ---
+
+    def list_items_json(self, request_json: str) -> str:
+        """Answer a request.
+
+        Raises:
+            PluginFailure: ``invalid-arg`` for what is no request, ``not-found`` for an id that is not there.
+        """
+        request = _decode(request_json, _Request, "the request")
+        library = self._opened()
+        if request.action == "cover":
+            return json.dumps(self._cover(library, request.id or ""))
+        index, state = library.index(self._config.wait_s)
+        items = _browse(index, request.id) if request.action == "browse" else _search(index, request.query)
+        limit = min(request.limit, MAX_LIMIT)
+        page = items[request.offset : request.offset + limit]
+        answer: dict[str, Any] = {
+            "items": [self._item(library, thing) for thing in page],
+            "total": len(items),
+        }
+        if request.offset + limit < len(items):
+            answer["next_offset"] = request.offset + limit
+        if not state.complete or state.skipped or state.problem:
+            answer["scan"] = _scan_report(state)
+        return json.dumps(answer)
+
+    def open_stream_json(self, track_json: str) -> FolderStream:
+        """Open a track as :meth:`list_items_json` described it."""
+        ref = _decode(track_json, _TrackRef, "the track")
+        return self._open_track(_place_in(ref.id, "track:"))
+
+    def open_uri(self, uri: str) -> FolderStream:
+        """Open a track or a cover by its URI.
+
+        Raises:
+            PluginFailure: ``denied`` for everything that is not music or a cover below the folder.
+        """
+        path, _, fragment = uri.partition("#")
+        folder = MusicFolder(self._opened().path)
+        try:
+            place = folder.place_of(path)
+            if fragment == "cover":
+                return _embedded_cover(folder, place)
+        finally:
+            folder.close()
+        return self._open_track(place)
+
+    def _opened(self) -> MusicLibrary:
+        if self._library is None:
+            raise PluginFailure("invalid-arg", 'no music folder is configured: {"folder": "/path"}')
+        return self._library
+
+    def _open_track(self, place: Place) -> FolderStream:
+        """Open a file; nothing but music and covers, so that this is no way to read whatever lies in the folder."""
+        library = self._opened()
+        name = shown(place[-1]).lower() if place else ""
+        ending = name.rpartition(".")[2]
+        if ending not in MUSIC and name not in COVERS:
+            raise PluginFailure("denied", "this is neither music nor a cover")
+        folder = MusicFolder(library.path)
+        try:
+            file = folder.open(place)
+        finally:
+            folder.close()
+        index, _ = library.index(0.0)
+        track = index.by_id.get(f"track:{to_text(place)}")
+        return FolderStream(OpenedByteStream(file), ending, track.metadata if track else None)
+
+    def _cover(self, library: MusicLibrary, item_id: str) -> Item:
+        index, _ = library.index(self._config.wait_s)
+        tracks: Sequence[Track] = ()
+        if item_id in index.by_id:
+            tracks = (index.by_id[item_id],)
+        elif item_id in index.albums:
+            tracks = index.albums[item_id].tracks
+        folder = MusicFolder(library.path)
+        try:
+            for track in tracks:
+                beside = library.cover_beside(track.place)
+                if beside is not None:
+                    with folder.open(beside) as file:
+                        return {"uri": folder.uri(beside), "mime": mime_of(file.read(16)) or "image/jpeg"}
+                if track.has_cover:
+                    stream = _embedded_cover(folder, track.place)
+                    return {"uri": f"{folder.uri(track.place)}#cover", "mime": f"image/{stream.ext_hint()}"}
+        finally:
+            folder.close()
+        raise PluginFailure("not-found", "there is no such item, or it has no cover")
+
+    def _item(self, library: MusicLibrary, thing: _Thing) -> Item:
+        if isinstance(thing, Track):
+            tags, path = thing.metadata.tags, thing.place
+            item: Item = {
+                "id": thing.id,
+                "kind": "track",
+                "title": thing.title,
+                "artist": thing.artist,
+                "album": tags.album,
+                "duration_ms": thing.metadata.duration_ms,
+                "track_number": tags.track_number,
+                "disc_number": tags.disc_number,
+                "uri": uri_below(library.path, path),
+                "cover": thing.id if thing.has_cover or library.cover_beside(path) else None,
+                "track": {"id": thing.id},
+            }
+        elif isinstance(thing, Album):
+            has_cover = any(track.has_cover or library.cover_beside(track.place) for track in thing.tracks)
+            item = {
+                "id": thing.id,
+                "kind": "album",
+                "title": thing.title,
+                "artist": thing.artist,
+                "year": thing.year,
+                "cover": thing.id if has_cover else None,
+            }
+        elif isinstance(thing, Artist):
+            item = {"id": thing.id, "kind": "artist", "title": thing.name}
+        else:
+            item = {"id": thing[0], "kind": "folder", "title": thing[1]}
+        return {key: value for key, value in item.items() if value is not None}
+
+
+_Thing = Track | Album | Artist | tuple[str, str]
+_ROOTS: Final[Mapping[str, str]] = {
+    "artists": "Artists",
+    "albums": "Albums",
+    "folders": "Folders",
+    "tracks": "All tracks",
+}
+
+
+class FolderSource:
+    """Makes catalogues."""
+
+    def create(self) -> FolderCatalog:
+        return FolderCatalog()
+
+
+def make() -> FolderSource:
+    """The entry point's factory."""
+    return FolderSource()
+
+
+def _browse(index: MusicIndex, item_id: str | None) -> Sequence[_Thing]:
+    if not item_id:
+        return list(_ROOTS.items())
+    if item_id in index.artists:
+        return index.artists[item_id].albums
+    if item_id in index.albums:
+        return index.albums[item_id].tracks
+    roots: dict[str, Iterable[_Thing]] = {
+        "artists": index.artists.values(),
+        "albums": index.albums.values(),
+        "tracks": index.tracks,
+    }
+    if item_id in roots:
+        return list(roots[item_id])
+    if item_id == "folders" or item_id.startswith("folder:"):
+        folder = index.folders.get(() if item_id == "folders" else _place_in(item_id, "folder:"))
+        if folder is not None:
+            below = [(f"folder:{to_text(place)}", shown(place[-1])) for place in folder.folders]
+            return [*below, *folder.tracks]
+    raise PluginFailure("not-found", f"there is no {item_id[:200]!r} in this folder")
+
+
+def _search(index: MusicIndex, query: str) -> Sequence[_Thing]:
+    artists, albums, tracks = index.search(query[:1000])
+    return [*artists, *albums, *tracks]
+
+
+def _embedded_cover(folder: MusicFolder, place: Place) -> FolderStream:
+    picture = None
+    with folder.open(place) as file, contextlib.suppress(TagsUnreadable):
+        picture = MusicFile(file, shown(place[-1])).cover()
+    if picture is None:
+        raise PluginFailure("not-found", f"{shown(place[-1])} has no cover")
+    return FolderStream(BytesByteStream(picture.data), picture.mime.partition("/")[2], None)
+
+
+def _place_in(item_id: str, prefix: str) -> Place:
+    if not item_id.startswith(prefix) or len(item_id) == len(prefix):
+        raise PluginFailure("invalid-arg", f"this is no {prefix[:-1]} of this source")
+    return to_place(item_id.removeprefix(prefix))
+
+
+def _scan_report(state: ScanState) -> dict[str, Any]:
+    report = {"complete": state.complete, "found": state.found, "skipped": state.skipped}
+    return report | ({"problem": state.problem} if state.problem else {})
+
+
+def _parse_config(config_json: str) -> FolderConfig:
+    try:
+        config = msgspec.json.decode(config_json or "{}", type=FolderConfig)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise ConfigRejected(str(error), operation="config.apply") from error
+    if config.folder is not None and (not config.folder.startswith("/") or "\0" in config.folder):
+        raise ConfigRejected("folder: expected an absolute path", operation="config.apply")
+    return config
+
+
+def _decode(text: str, kind: type[_T], what: str) -> _T:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise PluginFailure("invalid-arg", f"{what} is not understood: {error}") from error
