@@ -18,6 +18,7 @@ a_wish = st.builds(
 
 
 def wish(kind: str, priority: int = 0, frame: int | None = None) -> TransportWish:
+    """Short for one."""
     return TransportWish(kind, priority, frame)
 
 

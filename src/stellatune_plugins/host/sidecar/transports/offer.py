@@ -135,7 +135,7 @@ class Transports:
         self._stdio.close_stdin()
 
     def close(self) -> None:
-        """No endpoint or file is left, and stdio ends; other channels that are open are their owners. May be called again."""
+        """No endpoint or file is left, and stdio ends; other open channels are their owners'. May be called again."""
         self._closed = True
         with contextlib.ExitStack() as stack:
             for endpoint in (self._stdio, *self._offered.values()):
