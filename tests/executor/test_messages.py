@@ -14,17 +14,25 @@ from stellatune_plugins.model import (
     AbilityKey,
     AbilityKind,
     AudioSpec,
+    AudioTags,
     BufferLayout,
     ComponentId,
     ConfigUpdateMode,
     ConfigUpdatePlan,
     CoreModuleSpec,
+    DecoderInfo,
     DisableReason,
+    DurationMs,
+    EncodedFormat,
     Frames,
     HotPathRole,
+    MediaMetadata,
+    NegotiatedSpec,
+    Picture,
     PluginId,
     SampleFormat,
     SampleRate,
+    SinkStatus,
     TypeId,
 )
 
@@ -40,6 +48,13 @@ MODULE = CoreModuleSpec(
     reset_export="reset",
     drop_export=None,
     buffer=BufferLayout(1024, None, Frames(4096), 2, SampleFormat.F32LE, interleaved=True),
+)
+TRACK = MediaMetadata(
+    tags=AudioTags(title="a song", artists=("a singer", "another")),
+    duration_ms=DurationMs(1000),
+    format=EncodedFormat("flac", SampleRate(48_000), 2, 900, "flac"),
+    extras=(("lyrics", "la\nla"), ("loud", True), ("gain", -1.5), ("count", 2**64 - 1), ("raw", b"\x00\xff")),
+    pictures=(Picture("image/png", b"\x89PNG", "front"),),
 )
 FAILURE = Failure(
     code="guest-trap", message="it trapped", plugin="org.example.gain", details={"trap": "unreachable", "n": 3}
@@ -69,6 +84,30 @@ REQUESTS: list[m.Request] = [
     m.Call(7, m.ApplyConfig('{"gain": 1}')),
     m.Call(7, m.ExportState()),
     m.Call(7, m.ImportState("{}")),
+    m.CreateInstance(KEY, m.DecoderArguments(3, "flac")),
+    m.CreateInstance(KEY, m.SourceArguments()),
+    m.CreateInstance(KEY, m.LyricsArguments()),
+    m.CreateInstance(KEY, m.SinkArguments()),
+    m.Call(7, m.ReadInfo()),
+    m.Call(7, m.ReadMetadata()),
+    m.Call(7, m.ReadPcm(4096)),
+    m.Call(7, m.SeekTo(2**63)),
+    m.Call(7, m.ListItems("{}")),
+    m.Call(7, m.OpenTrack("{}")),
+    m.Call(7, m.OpenUri("example:1")),
+    m.Call(7, m.StreamMetadata(1)),
+    m.Call(7, m.ReadStream(1, 2**32 - 1)),
+    m.Call(7, m.CloseStream(1)),
+    m.Call(7, m.SearchLyrics("a song")),
+    m.Call(7, m.FetchLyrics("17")),
+    m.Call(7, m.ListTargets()),
+    m.Call(7, m.Negotiate("{}", SPEC)),
+    m.Call(7, m.DescribeSinkHotPath(SPEC)),
+    m.Call(7, m.OpenSink("{}", SPEC)),
+    m.Call(7, m.WriteSamples(2, b"\x00\xff" * 16)),
+    m.Call(7, m.QueryStatus()),
+    m.Call(7, m.FlushSink()),
+    m.Call(7, m.ResetSink()),
     m.Recover(7),
     m.Lift(7),
     m.CloseInstance(7),
@@ -87,6 +126,15 @@ REPLIES: list[m.Reply] = [
     m.Answer(m.Plan(ConfigUpdatePlan(ConfigUpdateMode.REJECT, "no"))),
     m.Answer(m.Text(None)),
     m.Answer(m.Text("{}")),
+    m.Answer(m.Info(DecoderInfo(SPEC, DurationMs(1000), seekable=True))),
+    m.Answer(m.Tagged(m.Metadata.of(TRACK))),
+    m.Answer(m.Pcm(2, b"\x00\x01\x02\x03" * 4, eof=True)),
+    m.Answer(m.StreamOpened(4, processed=False, ext_hint="flac", metadata=m.Metadata.of(TRACK))),
+    m.Answer(m.StreamOpened(4, processed=True, ext_hint=None, metadata=None)),
+    m.Answer(m.Encoded(b"\x00\xff", eof=False)),
+    m.Answer(m.Candidates((m.Candidate("17", "a song", "a singer"),))),
+    m.Answer(m.Negotiated(NegotiatedSpec(SPEC, Frames(512), prefer_track_rate=True))),
+    m.Answer(m.SinkState(SinkStatus(1024, running=True))),
     m.Recovered(9, replaced=True, config_restored=True, state_restored=False),
     m.Lifted(9),
     m.InstanceClosed(9, forced=False),
@@ -116,8 +164,19 @@ def test_every_kind_of_message_is_tried() -> None:
     assert tags == {str(cls.__struct_config__.tag) for cls in m.Request.__args__}
     inner = {type(r.request) for r in REQUESTS if isinstance(r, m.Call)}
     assert inner == set(m.InstanceRequest.__args__)
+    made = {type(r.arguments) for r in REQUESTS if isinstance(r, m.CreateInstance)}
+    assert made == set(m.Arguments.__args__)
     assert {type(r) for r in REPLIES} == set(m.Reply.__args__)
     assert {type(r.value) for r in REPLIES if isinstance(r, m.Answer)} == set(m.Value.__args__)
+
+
+def test_metadata_comes_back_as_the_model() -> None:
+    """Extras keep their types, a truth is no number and a text no bytes."""
+    back = m.decode_reply(m.encode(m.Answer(m.Tagged(m.Metadata.of(TRACK)))))
+    assert isinstance(back, m.Answer)
+    assert isinstance(back.value, m.Tagged)
+    assert back.value.metadata.to_model() == TRACK
+    assert [type(value) for _, value in back.value.metadata.to_model().extras] == [str, bool, float, int, bytes]
 
 
 def test_samples_travel_as_bytes() -> None:

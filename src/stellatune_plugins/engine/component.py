@@ -166,6 +166,13 @@ class ComponentInstance:
         run = self.frame.shield.run
         return lambda *args: run(call, *args)
 
+    def interrupt(self) -> tuple[BaseException, ...]:
+        """Close the host's objects that the guest holds, from any thread, so that a call that waits in one returns.
+
+        Gives what went wrong. The guest goes on, with objects that are closed.
+        """
+        return tuple(self.handles.table.interrupt())
+
     def die(self, reason: str) -> None:
         """No call can be made any more; the first reason stands."""
         if self.dead_because is None:

@@ -85,6 +85,19 @@ class ResourceTable:
         """Let go without closing."""
         self._held.pop(rep, None)
 
+    def interrupt(self) -> list[BaseException]:
+        """Close everything, and keep it: whoever waits in one of the objects comes out. From any thread.
+
+        They are closed again when the guest drops them or the table is swept, which they must bear.
+        """
+        failures: list[BaseException] = []
+        for _, value, close in list(self._held.values()):
+            try:
+                close(value)
+            except Exception as error:  # noqa: BLE001 - all of them are reported, none stops the rest
+                failures.append(error)
+        return failures
+
     def sweep(self) -> list[BaseException]:
         """Close everything that is left, newest first; a close that raises does not stop the rest."""
         failures: list[BaseException] = []

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from stellatune_plugins.engine.component import ComponentInstance
+from stellatune_plugins.engine.function import GuestFunction
+from stellatune_plugins.engine.resources import GuestResource
 from stellatune_plugins.engine.store import GuestStore
 from stellatune_plugins.errors import (
     CallDeadline,
@@ -28,6 +30,7 @@ from stellatune_plugins.executor.output import GuestLines
 from stellatune_plugins.executor.results import unwrap
 from stellatune_plugins.executor.states import CellState
 from stellatune_plugins.executor.turn import Turn
+from stellatune_plugins.host import budget
 from stellatune_plugins.host.services import PluginServices
 from stellatune_plugins.model import DisableReason
 from stellatune_plugins.observe.events import CallDeadlineExceeded, GuestTrapped, PluginFailed
@@ -36,6 +39,24 @@ _log = logging.getLogger(__name__)
 
 HARMLESS = (PluginFailure, ConfigRejected, ValueInvalid, StoreMisuse)
 """Errors after which the guest is as sound as before: its own answers, and mistakes of the caller."""
+
+
+class BoundedCall:
+    """A guest's function that ends in time with all that it waits for.
+
+    Imports that the call reaches give up before it does (:mod:`stellatune_plugins.host.budget`). Where the call is
+    made on behalf of another guest, whose import led here, it ends before that guest's call does.
+    """
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: GuestFunction) -> None:
+        self._function = function
+
+    def __call__(self, *args: Any, deadline: float) -> Any:
+        seconds = budget.within(deadline)
+        with budget.limited(seconds):
+            return self._function(*args, deadline=seconds)
 
 
 class Cell:
@@ -67,11 +88,11 @@ class Cell:
         self._lines = GuestLines(env.bus, component.plugin)
         self._store = GuestStore(env.engine, env.limits, label=label)
         try:
-            with self._observed("activate"):
+            with self._observed("activate"), budget.limited(env.deadlines.activation):
                 self._instance = ComponentInstance(
                     self._store,
                     component.code,
-                    host_imports(services),
+                    host_imports(services, component.ref.world),
                     label=label,
                     deadline=env.deadlines.activation,
                     on_output=self._lines.collect,
@@ -83,9 +104,22 @@ class Cell:
             raise
         self._enable()
 
-    def function(self, interface: str, name: str) -> Any:
+    def function(self, interface: str, name: str) -> BoundedCall:
         """An exported function, to be called within :meth:`entered` only."""
-        return self._instance.function(interface, name)
+        return BoundedCall(self._instance.function(interface, name))
+
+    def drop(self, resource: GuestResource) -> None:
+        """Let go of one of the guest's resources; its destructor runs. Within :meth:`entered` only."""
+        seconds = budget.within(self.deadlines.drop)
+        with budget.limited(seconds):
+            resource.drop(deadline=seconds)
+
+    def interrupt(self) -> None:
+        """From another thread, and only on the way to the end: close what the guest has of the host's.
+
+        A call that waits in one of the host's streams or channels comes back at once.
+        """
+        self._instance.interrupt()
 
     @contextlib.contextmanager
     def entered(self, operation: str) -> Iterator[None]:
@@ -257,7 +291,8 @@ class Cell:
         """The instance with its resources first, then the Store that they live in, then the guest's last words."""
         for step in (self._instance.close, self._store.close):
             try:
-                step()
+                with budget.limited(self.deadlines.drop):
+                    step()
             except StellatuneError:
                 _log.exception("freeing a cell of %s failed", self.component.plugin)
         for failure in self._instance.close_failures:

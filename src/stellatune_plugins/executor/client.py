@@ -7,12 +7,18 @@ from typing import Protocol, TypeVar
 from stellatune_plugins.errors import StellatuneError
 from stellatune_plugins.executor.failures import Failure
 from stellatune_plugins.executor.messages import Reply, Request
+from stellatune_plugins.executor.streams import StreamTable
 
 R = TypeVar("R")
 
 
 class Executor(Protocol):
     """Takes messages: :class:`~stellatune_plugins.executor.local.LocalExecutor`, or one behind a process boundary."""
+
+    @property
+    def streams(self) -> StreamTable:
+        """Streams that messages name by number."""
+        ...
 
     def handle(self, request: Request) -> Reply: ...
 

@@ -29,8 +29,18 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
     """One block of samples on the component path."""
     drop: float = 1.0
     """``close`` of an instance, and its destructor: each on its own."""
-    wait: float = 10.0
-    """How long a teardown waits for a call in another thread to end. Above every deadline of a single call."""
+    transfer: float = 30.0
+    """A call that may wait for a stream: opening, reading and seeking a track. A network may be behind each of them,
+    and the host's own imports give up before the guest's call ends."""
+    query: float = 35.0
+    """A call that may wait for a server's answer, or for several: catalogues, searches, lyrics."""
+    device: float = 15.0
+    """A call that may wait for a device or a sidecar: targets, negotiation, opening, one write, a reset."""
+    play_out: float = 35.0
+    """``output-sink.flush``, which waits until everything was played."""
+    wait: float = 40.0
+    """How long a teardown waits for a call in another thread to end, once the streams and channels that the call could
+    wait for were closed. Above every deadline of a single call."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

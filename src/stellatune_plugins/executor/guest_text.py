@@ -15,6 +15,13 @@ def clean(text: str, limit: int = MAX_MESSAGE) -> str:
     return kept if len(text) <= limit else f"{kept[:limit]}…"
 
 
+def clean_lines(text: str, limit: int) -> str:
+    """The same for a text of several lines: line ends and tabs stay."""
+    cut = text[: limit + 1].replace("\r\n", "\n").replace("\r", "\n")
+    kept = "".join(c if c in "\n\t" or not _hidden(c) else " " for c in cut)
+    return kept if len(text) <= limit else f"{kept[:limit]}…"
+
+
 def _hidden(character: str) -> bool:
     category = unicodedata.category(character)
     return category[0] == "C" or category in {"Zl", "Zp"}

@@ -15,12 +15,14 @@ from stellatune_plugins.executor.messages import (
     ImportState,
     InstanceRequest,
     InstanceStatus,
+    OpenSink,
     Recovered,
     Text,
     Value,
 )
 from stellatune_plugins.executor.recovery import ReplacementBudget
 from stellatune_plugins.executor.states import CellState, InstanceState
+from stellatune_plugins.executor.streams import StreamTable
 from stellatune_plugins.executor.turn import Turn
 from stellatune_plugins.executor.worlds import CapabilityInstance, maker_for
 from stellatune_plugins.model import AbilityKey, DisableReason
@@ -37,6 +39,7 @@ class Instance:
         ability: what it is an instance of.
         arguments: what it is made from, now and after a recovery.
         make_cell: gives an enabled cell that nobody uses.
+        streams: where streams of its arguments and answers are.
         env: deadlines, budget, events.
     """
 
@@ -46,12 +49,14 @@ class Instance:
         ability: AbilityKey,
         arguments: Arguments,
         make_cell: Callable[[], Cell],
+        streams: StreamTable,
         env: Environment,
     ) -> None:
         self.number = number
         self.ability = ability
         self._arguments = arguments
         self._make_cell = make_cell
+        self._streams = streams
         self._make = maker_for(ability.kind)
         self._env = env
         self._turn = Turn(f"instance {number} of {ability.plugin_id}")
@@ -61,6 +66,7 @@ class Instance:
         self._closed = False
         self._config_json: str | None = None
         self._state_json: str | None = None
+        self._target: OpenSink | None = None
 
     @property
     def state(self) -> InstanceState:
@@ -96,6 +102,8 @@ class Instance:
                 self._state_json = value.text
             elif isinstance(request, ImportState):
                 self._state_json = request.state_json
+            elif isinstance(request, OpenSink):
+                self._target = request
             return value
 
     def recover(self) -> Recovered:
@@ -116,6 +124,7 @@ class Instance:
             self._fill()
             state_restored = self._restore_state()
             config_restored = self._restore_config()
+            reopened = self._reopen()
             self._env.bus.emit(
                 CellReplaced(
                     plugin=self.ability.plugin_id,
@@ -124,16 +133,28 @@ class Instance:
                     seconds=self._env.clock() - started,
                 )
             )
-            return Recovered(self.number, replaced=True, config_restored=config_restored, state_restored=state_restored)
+            return Recovered(
+                self.number,
+                replaced=True,
+                config_restored=config_restored,
+                state_restored=state_restored,
+                reopened=reopened,
+            )
 
     def lift(self) -> None:
         """Allow a new budget of replacements."""
         self._budget.lift()
 
     def close(self, reason: DisableReason) -> tuple[StellatuneError, ...]:
-        """End it and its cell; gives what went wrong. May be called again."""
+        """End it and its cell; gives what went wrong. May be called again, and from another thread than the caller's.
+
+        A call that is in progress comes back early where it waits for a stream or a channel: those are closed first.
+        """
+        self._closed = True
+        cell = self._cell
+        if self._turn.busy and cell is not None:
+            cell.interrupt()
         with self._turn.awaited(self._env.deadlines.wait) as held:
-            self._closed = True
             if not held:
                 return self._abandon(reason)
             return self._empty(reason)
@@ -143,13 +164,13 @@ class Instance:
     def _fill(self) -> None:
         self._require_open("create-instance")
         self._empty(DisableReason.RELOAD)
-        cell = self._make_cell()
+        # Known before it is filled: a teardown interrupts the guest that waits for a stream while it opens a track.
+        cell = self._cell = self._make_cell()
         try:
-            self._served = self._make(cell, self._arguments)
+            self._served = self._make(cell, self._arguments, self._streams)
         except BaseException:
             cell.close(DisableReason.UNLOAD)
             raise
-        self._cell = cell
         if self._closed:  # by a teardown that could not wait any longer
             self._empty(DisableReason.UNLOAD)
             self._require_open("create-instance")
@@ -187,6 +208,16 @@ class Instance:
             self._living("recover").call(ApplyConfig(self._config_json))
         except PluginFailure as error:
             _log.info("instance %d of %s did not take its config back: %s", self.number, self.ability.plugin_id, error)
+            return False
+        return True
+
+    def _reopen(self) -> bool:
+        if self._target is None:
+            return False
+        try:
+            self._living("recover").call(self._target)
+        except PluginFailure as error:
+            _log.info("instance %d of %s did not open again: %s", self.number, self.ability.plugin_id, error)
             return False
         return True
 

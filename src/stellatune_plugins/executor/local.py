@@ -34,6 +34,7 @@ from stellatune_plugins.executor.messages import (
     StatusReport,
 )
 from stellatune_plugins.executor.plugin import ActivePlugin
+from stellatune_plugins.executor.streams import StreamTable
 from stellatune_plugins.model import AbilityKey, DisableReason, PluginId
 
 _log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class LocalExecutor:
     """
 
     def __init__(self, loader: ComponentLoader, env: Environment) -> None:
+        self.streams = StreamTable()
         self._loader = loader
         self._env = env
         self._lock = threading.Lock()
@@ -187,7 +189,9 @@ class LocalExecutor:
                 capability=f"{key.kind}/{key.type_id}",
                 operation="create-instance",
             )
-        instance = Instance(number, key, request.arguments, lambda: plugin.take_cell(key.component_id), self._env)
+        instance = Instance(
+            number, key, request.arguments, lambda: plugin.take_cell(key.component_id), self.streams, self._env
+        )
         plugin.add(instance)
         try:
             instance.open()

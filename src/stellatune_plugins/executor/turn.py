@@ -38,6 +38,11 @@ class Turn:
         finally:
             self._lock.release()
 
+    @property
+    def busy(self) -> bool:
+        """Whether somebody holds it at this moment."""
+        return self._lock.locked()
+
     @contextlib.contextmanager
     def awaited(self, seconds: float) -> Iterator[bool]:
         """Hold it for a teardown; gives false where the holder did not end in time."""

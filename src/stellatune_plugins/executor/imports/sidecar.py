@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from stellatune_plugins.engine.component import HostImports
-from stellatune_plugins.engine.values import Err, Ok, Some, Variant
-from stellatune_plugins.errors import PluginFailure
+from stellatune_plugins.engine.values import Some
+from stellatune_plugins.executor.imports.answers import answering, method
 from stellatune_plugins.executor.names import SIDECAR
 from stellatune_plugins.executor.results import optional
 from stellatune_plugins.host.sidecar import (
@@ -21,10 +21,10 @@ from stellatune_plugins.host.sidecar import (
 
 
 def add_sidecar(imports: HostImports, service: SidecarService) -> None:
-    """Define the whole interface for one instance ."""
-    imports.add_resource(SIDECAR, "process", SidecarProcess, close=_method("close"))
-    imports.add_resource(SIDECAR, "channel", SidecarChannel, close=_method("close"))
-    imports.add_resource(SIDECAR, "lock-guard", SidecarLockGuard, close=_method("unlock"))
+    """Define the whole interface for one instance."""
+    imports.add_resource(SIDECAR, "process", SidecarProcess, close=method("close"))
+    imports.add_resource(SIDECAR, "channel", SidecarChannel, close=method("close"))
+    imports.add_resource(SIDECAR, "lock-guard", SidecarLockGuard, close=method("unlock"))
 
     def launch(spec: dict[str, Any]) -> SidecarProcess:
         return service.launch(_launch_spec(spec))
@@ -46,40 +46,18 @@ def add_sidecar(imports: HostImports, service: SidecarService) -> None:
     fallible: dict[str, Callable[..., Any]] = {
         "launch": launch,
         "lock": lock,
-        "[method]process.open-control": _method("open_control"),
+        "[method]process.open-control": method("open_control"),
         "[method]process.open-data": open_data,
         "[method]process.wait-exit": wait_exit,
-        "[method]process.terminate": _method("terminate"),
-        "[method]channel.write": _method("write"),
+        "[method]process.terminate": method("terminate"),
+        "[method]channel.write": method("write"),
         "[method]channel.read": read,
     }
     for name, function in fallible.items():
-        imports.add(SIDECAR, name, _answering(function))
-    imports.add(SIDECAR, "[method]channel.transport", _method("transport"))
-    imports.add(SIDECAR, "[method]channel.close", _method("close"))
-    imports.add(SIDECAR, "[method]lock-guard.unlock", _method("unlock"))
-
-
-def _answering(function: Callable[..., Any]) -> Callable[..., Ok | Err]:
-    """The function with its answer as a WIT result. Anything but a PluginFailure is the engine's to keep aside."""
-
-    def answer(*args: Any) -> Ok | Err:
-        try:
-            return Ok(function(*args))
-        except PluginFailure as failure:
-            text = failure.message.removeprefix(failure.case).removeprefix(": ")
-            return Err(Variant(failure.case, text))
-
-    return answer
-
-
-def _method(name: str) -> Callable[..., Any]:
-    """Calls the object's own method: the one of the abstract class does nothing."""
-
-    def call(target: Any, *args: Any) -> Any:
-        return getattr(target, name)(*args)
-
-    return call
+        imports.add(SIDECAR, name, answering(function))
+    imports.add(SIDECAR, "[method]channel.transport", method("transport"))
+    imports.add(SIDECAR, "[method]channel.close", method("close"))
+    imports.add(SIDECAR, "[method]lock-guard.unlock", method("unlock"))
 
 
 def _launch_spec(record: dict[str, Any]) -> LaunchSpec:

@@ -8,7 +8,9 @@ from typing import Protocol
 from stellatune_plugins.errors import AbilityNotFound, StellatuneError
 from stellatune_plugins.executor.cell import Cell
 from stellatune_plugins.executor.messages import Arguments, InstanceRequest, Value
-from stellatune_plugins.executor.worlds import dsp
+from stellatune_plugins.executor.names import world_kind
+from stellatune_plugins.executor.streams import StreamTable
+from stellatune_plugins.executor.worlds import decoder, dsp
 from stellatune_plugins.model import AbilityKind
 
 
@@ -20,15 +22,14 @@ class CapabilityInstance(Protocol):
     def close(self) -> tuple[StellatuneError, ...]: ...
 
 
-InstanceMaker = Callable[[Cell, Arguments], CapabilityInstance]
+InstanceMaker = Callable[[Cell, Arguments, StreamTable], CapabilityInstance]
 
-_MAKERS: dict[AbilityKind, InstanceMaker] = {AbilityKind.DSP: dsp.make}
+_MAKERS: dict[AbilityKind, InstanceMaker] = {AbilityKind.DECODER: decoder.make, AbilityKind.DSP: dsp.make}
 
 
 def serves_world(world: str) -> bool:
     """Whether components of this world (``stellatune:plugin/dsp-plugin@0.1.0``) can be activated."""
-    name = world.partition("/")[2].partition("@")[0]
-    return any(kind.world_name == name for kind in _MAKERS)
+    return world_kind(world) in _MAKERS
 
 
 def maker_for(kind: AbilityKind) -> InstanceMaker:

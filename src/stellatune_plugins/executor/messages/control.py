@@ -1,126 +1,13 @@
-"""The contract between the executor and its callers: messages of ids and plain data.
-
-Nothing in a message refers to memory, threads or handles, so the same messages work in one process and between two.
-Every request gets the reply named in its docstring, or a :class:`~stellatune_plugins.executor.failures.Failure`.
-Samples are bytes: float32, little-endian, interleaved. Ids of instances are never used twice by one executor.
-"""
+"""What an executor is asked and answers, and all of it as MessagePack."""
 
 from __future__ import annotations
 
 import msgspec
 
 from stellatune_plugins.executor.failures import Failure
+from stellatune_plugins.executor.messages.calls import Arguments, InstanceRequest, Value
 from stellatune_plugins.executor.states import InstanceState, PluginState
-from stellatune_plugins.model import (
-    AbilityKey,
-    AbilityKind,
-    AudioSpec,
-    ComponentId,
-    ConfigUpdatePlan,
-    CoreModuleSpec,
-    DisableReason,
-    PluginId,
-    TypeId,
-)
-
-# --- what is called on an instance: world dsp-plugin ----------------------------------------------------------------
-
-
-class DescribeHotPath(msgspec.Struct, frozen=True, tag="dsp.describe-hot-path"):
-    """Answered by :class:`HotPath`."""
-
-    spec: AudioSpec
-
-
-class ProcessSamples(msgspec.Struct, frozen=True, tag="dsp.process"):
-    """One block; answered by :class:`Samples`."""
-
-    channels: int
-    samples: bytes
-
-
-class SupportedLayouts(msgspec.Struct, frozen=True, tag="dsp.supported-layouts"):
-    """Answered by :class:`Number`: the bits of :class:`~stellatune_plugins.model.Layouts`."""
-
-
-class OutputChannels(msgspec.Struct, frozen=True, tag="dsp.output-channels"):
-    """Answered by :class:`Number`."""
-
-
-class PlanConfig(msgspec.Struct, frozen=True, tag="config.plan"):
-    """Answered by :class:`Plan`."""
-
-    config_json: str
-
-
-class ApplyConfig(msgspec.Struct, frozen=True, tag="config.apply"):
-    """Answered by :class:`Nothing`. The executor keeps the last one that was taken, for recovery."""
-
-    config_json: str
-
-
-class ExportState(msgspec.Struct, frozen=True, tag="state.export"):
-    """Answered by :class:`Text`. The executor keeps the last one, for recovery."""
-
-
-class ImportState(msgspec.Struct, frozen=True, tag="state.import"):
-    """Answered by :class:`Nothing`."""
-
-    state_json: str
-
-
-DspRequest = DescribeHotPath | ProcessSamples | SupportedLayouts | OutputChannels
-ConfigRequest = PlanConfig | ApplyConfig | ExportState | ImportState
-InstanceRequest = DspRequest | ConfigRequest
-
-
-class Nothing(msgspec.Struct, frozen=True, tag="nothing"):
-    """The call succeeded and has no result."""
-
-
-class HotPath(msgspec.Struct, frozen=True, tag="hot-path"):
-    """The core module's description, if there is one."""
-
-    spec: CoreModuleSpec | None
-
-
-class Samples(msgspec.Struct, frozen=True, tag="samples"):
-    """As many frames as went in, of ``channels`` channels."""
-
-    channels: int
-    samples: bytes
-
-
-class Number(msgspec.Struct, frozen=True, tag="number"):
-    """A count or a set of bits."""
-
-    value: int
-
-
-class Plan(msgspec.Struct, frozen=True, tag="plan"):
-    """How the instance would take a configuration."""
-
-    plan: ConfigUpdatePlan
-
-
-class Text(msgspec.Struct, frozen=True, tag="text"):
-    """A text, or none."""
-
-    text: str | None
-
-
-Value = Nothing | HotPath | Samples | Number | Plan | Text
-
-# --- how an instance is made ----------------------------------------------------------------------------------------
-
-
-class DspArguments(msgspec.Struct, frozen=True, tag="dsp"):
-    """What ``dsp.create`` takes."""
-
-    spec: AudioSpec
-
-
-Arguments = DspArguments
+from stellatune_plugins.model import AbilityKey, AbilityKind, ComponentId, DisableReason, PluginId, TypeId
 
 # --- requests -------------------------------------------------------------------------------------------------------
 
@@ -239,6 +126,8 @@ class Recovered(msgspec.Struct, frozen=True, tag="recovered"):
     replaced: bool
     config_restored: bool = False
     state_restored: bool = False
+    reopened: bool = False
+    """A sink plays to the target again that it was opened on."""
 
 
 class Lifted(msgspec.Struct, frozen=True, tag="lifted"):
