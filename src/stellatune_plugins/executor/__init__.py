@@ -7,6 +7,7 @@ from stellatune_plugins.executor.client import Executor, ask
 from stellatune_plugins.executor.config import effective_config, reconfigure
 from stellatune_plugins.executor.config_schema import ConfigProblem, SchemaUnusable
 from stellatune_plugins.executor.deadlines import Deadlines
+from stellatune_plugins.executor.decoder_client import WasmDecoder, WasmDecoderSession
 from stellatune_plugins.executor.dsp_client import WasmDsp, WasmDspProcessor
 from stellatune_plugins.executor.environment import CELL_LIMITS, Environment
 from stellatune_plugins.executor.failures import Failure
@@ -33,6 +34,7 @@ from stellatune_plugins.executor.messages import (
 from stellatune_plugins.executor.plan import activation_of
 from stellatune_plugins.executor.recovery import ReplacementBudget, ReplacementPolicy
 from stellatune_plugins.executor.states import CellState, InstanceState, PluginState
+from stellatune_plugins.executor.streams import StreamTable
 
 __all__ = [
     "CELL_LIMITS",
@@ -62,6 +64,9 @@ __all__ = [
     "SchemaUnusable",
     "Status",
     "StatusReport",
+    "StreamTable",
+    "WasmDecoder",
+    "WasmDecoderSession",
     "WasmDsp",
     "WasmDspProcessor",
     "activation_of",
