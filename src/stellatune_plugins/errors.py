@@ -173,6 +173,47 @@ class StoreFailed(StellatuneError):
     default_hint = "check free space and permissions of the plugin folder; nothing was changed"
 
 
+# --- permissions and other things kept for the user -----------------------------------------------------------------
+
+
+class GrantRefused(StellatuneError):
+    """Raised when a permission cannot be granted: the plugin does not ask for it, or nobody may have it."""
+
+    code = "grant-refused"
+    default_hint = "`stellatune plugin permissions ID` shows what the plugin asks for"
+
+
+class PermissionsHeld(StellatuneError):
+    """Raised when an upgrade asks for more than the installed version does, and nobody accepted that.
+
+    ``details['new']`` has what is new.
+    """
+
+    code = "permissions-held"
+    default_hint = "pass --accept to upgrade without granting it, or --grant all; nothing was changed"
+
+
+class StateFailed(StellatuneError):
+    """Raised when what is kept for the user (grants and the like) cannot be read or written."""
+
+    code = "state-failed"
+    default_hint = "check owner, permissions and free space of the home; without this nothing is granted"
+
+
+class StateDamaged(StateFailed):
+    """Raised when what is kept for the user is damaged."""
+
+    code = "state-damaged"
+    default_hint = "move the named file away; what it held must be granted again"
+
+
+class StateBusy(StateFailed):
+    """Raised when another process kept the user's data locked for too long."""
+
+    code = "state-busy"
+    default_hint = "wait for the other stellatune process, then try again"
+
+
 # --- engine ---------------------------------------------------------------------------------------------------------
 
 

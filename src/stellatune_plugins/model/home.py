@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
+from stellatune_plugins.model.ids import PluginId
+
 HOME_VARIABLE = "STELLATUNE_HOME"
 
 
@@ -41,3 +43,12 @@ class Home(msgspec.Struct, frozen=True):
     def data(self) -> Path:
         """One data folder a plugin."""
         return self.root / "data"
+
+    @property
+    def grants(self) -> Path:
+        """What the user has granted to plugins, and the record of grants and denials: an SQLite file."""
+        return self.root / "grants.sqlite3"
+
+    def data_of(self, plugin: PluginId) -> Path:
+        """One plugin's own folder."""
+        return self.data / plugin

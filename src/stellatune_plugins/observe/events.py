@@ -60,6 +60,34 @@ class PackageRecovered(Event, frozen=True, kw_only=True):
     detail: str
 
 
+class PermissionGranted(Event, frozen=True, kw_only=True):
+    """The user granted a plugin something, or an upgrade carried it over from the version before."""
+
+    name: ClassVar[str] = "permission.granted"
+    version: str
+    grant: str
+    carried_over: bool = False
+
+
+class PermissionRevoked(Event, frozen=True, kw_only=True):
+    """The user took a grant back; it counts from the plugin's next activation on."""
+
+    name: ClassVar[str] = "permission.revoked"
+    version: str
+    grant: str
+
+
+class PermissionDenied(Event, frozen=True, kw_only=True):
+    """A plugin wanted what it may not have. ``unsaid`` counts denials before this one that were too many to tell."""
+
+    name: ClassVar[str] = "permission.denied"
+    version: str
+    what: str
+    wanted: str
+    grant: str | None
+    unsaid: int = 0
+
+
 class CodeCompiled(Event, frozen=True, kw_only=True):
     """WebAssembly was compiled in a child process."""
 

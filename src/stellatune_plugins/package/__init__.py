@@ -2,10 +2,13 @@
 
 from stellatune_plugins.package.authority import Authority, Denial, OnDenied, SidecarGrant
 from stellatune_plugins.package.caps import DEFAULT_CAPS, Caps
+from stellatune_plugins.package.denials import DenialLog
 from stellatune_plugins.package.folder_source import FolderSource
+from stellatune_plugins.package.granting import Grants
 from stellatune_plugins.package.grants import Grant, GrantKind, asked_grants, effective_grants, is_asked, parse_grant
 from stellatune_plugins.package.hosts import canonical_host, host_text, parse_host
 from stellatune_plugins.package.installed import FileProblem, InstalledPlugin, VerifyProblem
+from stellatune_plugins.package.ledger import AuditAction, AuditEntry
 from stellatune_plugins.package.manifest import (
     AbilitySpec,
     ComponentSpec,
@@ -38,13 +41,17 @@ from stellatune_plugins.package.receipt import FileRecord, Receipt
 from stellatune_plugins.package.shelf import DamagedPackage, StoreScan
 from stellatune_plugins.package.sources import Entry, PackageSource
 from stellatune_plugins.package.staging import Progress, ProgressHook
-from stellatune_plugins.package.store import InstallStore, PackageInfo, Validator
+from stellatune_plugins.package.store import Acceptance, InstallStore, PackageInfo, Validator
 from stellatune_plugins.package.versions import compare_versions
+from stellatune_plugins.package.widening import Widening
 from stellatune_plugins.package.zip_source import ZipSource
 
 __all__ = [
     "DEFAULT_CAPS",
     "AbilitySpec",
+    "Acceptance",
+    "AuditAction",
+    "AuditEntry",
     "Authority",
     "Caps",
     "ComponentSpec",
@@ -52,6 +59,7 @@ __all__ = [
     "DeadlineTier",
     "DecoderRules",
     "Denial",
+    "DenialLog",
     "Entry",
     "FileAccess",
     "FilePermission",
@@ -60,6 +68,7 @@ __all__ = [
     "FolderSource",
     "Grant",
     "GrantKind",
+    "Grants",
     "HostPermission",
     "InstallStore",
     "InstalledPlugin",
@@ -87,6 +96,7 @@ __all__ = [
     "TransportOption",
     "Validator",
     "VerifyProblem",
+    "Widening",
     "ZipSource",
     "asked_grants",
     "canonical_host",

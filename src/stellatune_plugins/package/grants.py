@@ -52,6 +52,11 @@ class GrantKind(enum.StrEnum):
     MEMORY = "memory"
     DEADLINE = "deadline"
 
+    @property
+    def is_single(self) -> bool:
+        """Whether a plugin has at most one of these: a new one takes the old one's place."""
+        return self in {GrantKind.MEMORY, GrantKind.DEADLINE}
+
 
 _OF_SIDECARS = frozenset([GrantKind.SIDECAR, GrantKind.SIDECAR_NETWORK, GrantKind.SIDECAR_AUDIO, GrantKind.UNSANDBOXED])
 
@@ -107,6 +112,24 @@ def parse_grant(text: str) -> Grant:
     if not colon or not value or len(text) > MAX_GRANT_TEXT or not value.isprintable():
         raise _refused(text, "something printable must follow the colon")
     return Grant(kind, _canonical(kind, value, text))
+
+
+def stored_grant(text: str) -> Grant | None:
+    """Read back what :func:`parse_grant` made, to the letter; ``None`` where it did not make this.
+
+    Links are not resolved again, for a link that came later would carry the grant elsewhere.
+    """
+    word, _, value = text.partition(":")
+    try:
+        grant = parse_grant(text) if word != GrantKind.FILES else None
+    except UsageError:
+        return None
+    if grant is None:
+        grant = Grant(GrantKind.FILES, value)
+        path = grant.files.path
+        if not path.startswith("/") or os.path.normpath(path) != path or not path.isprintable():
+            return None
+    return grant if str(grant) == text else None
 
 
 def _canonical(kind: GrantKind, value: str, text: str) -> str:

@@ -15,6 +15,7 @@ import msgspec
 from stellatune_plugins.errors import (
     PluginAlreadyInstalled,
     PluginNotInstalled,
+    StateFailed,
     StellatuneError,
     StoreBusy,
     StoreFailed,
@@ -31,6 +32,7 @@ from stellatune_plugins.observe.events import (
 from stellatune_plugins.package.caps import DEFAULT_CAPS, Caps
 from stellatune_plugins.package.failures import Failures, checked_id
 from stellatune_plugins.package.fsops import FsOps
+from stellatune_plugins.package.granting import Grants
 from stellatune_plugins.package.installed import InstalledPlugin, VerifyProblem, read_installed, verify_tree
 from stellatune_plugins.package.layout import StoreLayout, WorkKind, WorkName
 from stellatune_plugins.package.manifest import Manifest
@@ -44,6 +46,7 @@ from stellatune_plugins.package.sources import PackageSource
 from stellatune_plugins.package.staging import ProgressHook, Stager, read_manifest
 from stellatune_plugins.package.switching import Switcher
 from stellatune_plugins.package.versions import compare_versions
+from stellatune_plugins.package.widening import Widening, widening
 from stellatune_plugins.package.workspace import Workspace, store_lock
 
 _log = logging.getLogger(__name__)
@@ -51,7 +54,15 @@ _log = logging.getLogger(__name__)
 Validator = Callable[[Manifest, Path], None]
 """Looks at a staged package, at the path given, before it is installed; raises to keep it out."""
 
+Acceptance = Callable[[Widening], bool]
+"""Asked where an upgrade wants more than the installed version does; ``False`` holds the upgrade."""
+
 LOCK_SECONDS = 30.0
+
+
+def hold(_: Widening) -> bool:
+    """Accepts nothing."""
+    return False
 
 
 class PackageInfo(msgspec.Struct, frozen=True):
@@ -65,6 +76,9 @@ class InstallStore:
     """The packages below one folder. Safe to use from several threads and processes at once.
 
     Call :meth:`recover` at start. Reading takes no lock: what it finds is always one whole version.
+
+    With ``grants``, these follow the packages: an upgrade carries them over, an uninstall ends them. Without, a new
+    version has none.
     """
 
     def __init__(
@@ -72,6 +86,7 @@ class InstallStore:
         folder: Path,
         bus: EventBus,
         *,
+        grants: Grants | None = None,
         caps: Caps = DEFAULT_CAPS,
         fs: FsOps | None = None,
         lock_seconds: float = LOCK_SECONDS,
@@ -80,6 +95,7 @@ class InstallStore:
     ) -> None:
         self._layout = StoreLayout(folder)
         self._bus = bus
+        self._grants = grants
         self._caps = caps
         self._fs = fs or FsOps()
         self._lock_seconds = lock_seconds
@@ -156,6 +172,8 @@ class InstallStore:
                 with self._locked():
                     self._finish_removal(manifest.id)
                     self._require_absent(manifest.id)
+                    if self._grants is not None:
+                        self._grants.installed(manifest)
                     self._switcher.install(work.at, manifest.id)
         installed = self._placed(staged)
         self._bus.emit(
@@ -170,6 +188,7 @@ class InstallStore:
         allow_downgrade: bool = False,
         progress: ProgressHook | None = None,
         validator: Validator | None = None,
+        accept: Acceptance = hold,
     ) -> InstalledPlugin:
         """Replace an installed plugin by another version; the version that it replaces stays for rollback.
 
@@ -178,6 +197,7 @@ class InstallStore:
         Raises:
             PluginNotInstalled: where the plugin is not installed.
             PluginAlreadyInstalled: where this very package is, or a newer version without ``allow_downgrade``.
+            PermissionsHeld: where it asks for more and ``accept`` says no; nothing was changed.
             StoreBusy: also where another process changed the plugin meanwhile.
         """
         started = self._monotonic()
@@ -186,6 +206,9 @@ class InstallStore:
             failures.plugin = manifest.id
             before = self._shelf.get(manifest.id)
             _require_not_older(manifest, before, allow_downgrade=allow_downgrade)
+            wider = self._widening(before.manifest, manifest)
+            if wider and not accept(wider):
+                raise wider.held()
             name = WorkName(WorkKind.UPGRADE, manifest.id, uuid.uuid4().hex, before.receipt.install_id)
             with self._workspace(name) as work:
                 staged = self._stage(package, manifest, data, work, name, progress, validator)
@@ -196,6 +219,8 @@ class InstallStore:
                 with self._locked():
                     if self._shelf.get(manifest.id).receipt.install_id != before.receipt.install_id:
                         raise StoreBusy("another process changed the plugin meanwhile")
+                    if self._grants is not None:
+                        self._grants.upgraded(before.manifest, staged.manifest, wider)
                     self._switcher.upgrade(work.at, manifest.id)
         installed = self._placed(staged)
         self._bus.emit(
@@ -264,6 +289,7 @@ class InstallStore:
                     left: PendingRemoval | None = self._remover.mark(self._layout.package(plugin_id), record)
                 else:
                     left = self._remover.remove(plugin_id, record)
+            self._end_grants(plugin_id)
         self._bus.emit(
             PackageUninstalled(
                 plugin=plugin_id, version=version, deferred=left is not None, seconds=self._monotonic() - started
@@ -335,6 +361,16 @@ class InstallStore:
             _validate(validator, manifest, work.at.tree, receipt)
         stager.report("switch")
         return read_installed(work.at.tree)
+
+    def _widening(self, before: Manifest, after: Manifest) -> Widening:
+        return widening(before, after) if self._grants is None else self._grants.widening(before, after)
+
+    def _end_grants(self, plugin: PluginId) -> None:
+        try:
+            if self._grants is not None:
+                self._grants.uninstalled(plugin)
+        except StateFailed as error:  # an install of the same plugin ends them, or fails
+            _log.warning("the grants of %s could not be ended: %s", plugin, error)
 
     def _placed(self, plugin: InstalledPlugin) -> InstalledPlugin:
         return msgspec.structs.replace(plugin, root=self._layout.package(plugin.id))
