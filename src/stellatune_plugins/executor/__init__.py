@@ -12,6 +12,7 @@ from stellatune_plugins.executor.dsp_client import WasmDsp, WasmDspProcessor
 from stellatune_plugins.executor.environment import CELL_LIMITS, Environment
 from stellatune_plugins.executor.failures import Failure
 from stellatune_plugins.executor.local import LocalExecutor
+from stellatune_plugins.executor.lyrics_client import WasmLyrics, WasmLyricsProvider
 from stellatune_plugins.executor.messages import (
     Activate,
     Activated,
@@ -31,8 +32,10 @@ from stellatune_plugins.executor.messages import (
     decode_request,
     encode,
 )
+from stellatune_plugins.executor.output_sink_client import WasmOutputSink, WasmOutputSinkSession
 from stellatune_plugins.executor.plan import activation_of
 from stellatune_plugins.executor.recovery import ReplacementBudget, ReplacementPolicy
+from stellatune_plugins.executor.source_client import WasmSource, WasmSourceCatalog, WasmSourceStream
 from stellatune_plugins.executor.states import CellState, InstanceState, PluginState
 from stellatune_plugins.executor.streams import StreamTable
 
@@ -69,6 +72,13 @@ __all__ = [
     "WasmDecoderSession",
     "WasmDsp",
     "WasmDspProcessor",
+    "WasmLyrics",
+    "WasmLyricsProvider",
+    "WasmOutputSink",
+    "WasmOutputSinkSession",
+    "WasmSource",
+    "WasmSourceCatalog",
+    "WasmSourceStream",
     "activation_of",
     "ask",
     "decode_reply",

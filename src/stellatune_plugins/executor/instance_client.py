@@ -57,6 +57,11 @@ class WasmInstance:
         self.instance = ask(executor, CreateInstance(ability, arguments), InstanceCreated).instance
         self._closed = False
 
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._closed
+
     def plan_config(self, config_json: str) -> ConfigUpdatePlan:
         return self._call(PlanConfig(config_json), Plan).plan
 

@@ -10,7 +10,7 @@ from stellatune_plugins.executor.cell import Cell
 from stellatune_plugins.executor.messages import Arguments, InstanceRequest, Value
 from stellatune_plugins.executor.names import world_kind
 from stellatune_plugins.executor.streams import StreamTable
-from stellatune_plugins.executor.worlds import decoder, dsp
+from stellatune_plugins.executor.worlds import decoder, dsp, lyrics, output_sink, source
 from stellatune_plugins.model import AbilityKind
 
 
@@ -24,7 +24,13 @@ class CapabilityInstance(Protocol):
 
 InstanceMaker = Callable[[Cell, Arguments, StreamTable], CapabilityInstance]
 
-_MAKERS: dict[AbilityKind, InstanceMaker] = {AbilityKind.DECODER: decoder.make, AbilityKind.DSP: dsp.make}
+_MAKERS: dict[AbilityKind, InstanceMaker] = {
+    AbilityKind.DECODER: decoder.make,
+    AbilityKind.SOURCE: source.make,
+    AbilityKind.LYRICS: lyrics.make,
+    AbilityKind.DSP: dsp.make,
+    AbilityKind.OUTPUT_SINK: output_sink.make,
+}
 
 
 def serves_world(world: str) -> bool:
