@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from stellatune_plugins.errors import ValueInvalid
@@ -33,6 +35,9 @@ from stellatune_plugins.model import (
     NegotiatedSpec,
     SinkStatus,
 )
+
+MAX_WRITE_BYTES: Final = 256 * 1024
+"""Samples that one write hands over at most; the caller writes the rest again, as after any partial write."""
 
 
 class WasmOutputSink:
@@ -74,7 +79,7 @@ class WasmOutputSinkSession(WasmInstance):
         self._call(OpenSink(target_json, spec), Nothing)
 
     def write(self, block: Block) -> Frames:
-        """See the interface.
+        """See the interface. A large block is accepted in part.
 
         Raises:
             ValueInvalid: the block is no float32 of shape ``(frames, channels)``.
@@ -85,7 +90,9 @@ class WasmOutputSinkSession(WasmInstance):
                 plugin=self.ability.plugin_id,
                 operation="sink.write",
             )
-        return Frames(self._call(WriteSamples(block.shape[1], block.tobytes()), Number).value)
+        channels = block.shape[1]
+        taken = block[: max(1, MAX_WRITE_BYTES // (4 * max(1, channels)))]
+        return Frames(self._call(WriteSamples(channels, taken.tobytes()), Number).value)
 
     def status(self) -> SinkStatus:
         return self._call(QueryStatus(), SinkState).status

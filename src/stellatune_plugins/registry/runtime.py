@@ -5,19 +5,18 @@ from __future__ import annotations
 import contextlib
 import threading
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 import msgspec
 
-from stellatune_plugins.contract import Dsp, DspProcessor
+from stellatune_plugins.contract import Decoder, Dsp, DspProcessor
 from stellatune_plugins.engine.cache import CodeStore
 from stellatune_plugins.engine.compiler import CompileLimits, Progress
 from stellatune_plugins.engine.config import EngineSettings, WasmEngine
 from stellatune_plugins.engine.store import StoreLimits
-from stellatune_plugins.errors import ConfigRejected, NativePluginFailed, PluginFailure, StellatuneError, UsageError
+from stellatune_plugins.errors import PluginFailure, UsageError
 from stellatune_plugins.executor import (
     CELL_LIMITS,
     Activate,
@@ -26,22 +25,21 @@ from stellatune_plugins.executor import (
     Deactivated,
     Deadlines,
     Environment,
+    Executor,
     LocalExecutor,
     ReplacementPolicy,
     WasmDsp,
     activation_of,
     ask,
-    effective_config,
 )
 from stellatune_plugins.model import (
+    AbilityKey,
     AbilityKind,
     AudioSpec,
-    ConfigUpdateMode,
     CoreModuleSpec,
     DisableReason,
     Home,
     PluginId,
-    RuntimeKind,
     RuntimeRoute,
 )
 from stellatune_plugins.native import NativePlugin, NativeRuntime, NativeStatus
@@ -49,8 +47,15 @@ from stellatune_plugins.observe import EventBus
 from stellatune_plugins.package import DecoderRules, InstallStore
 from stellatune_plugins.package.installed import InstalledPlugin
 from stellatune_plugins.registry.catalog import Catalog, Resolved
-
-WASM_HINT: Final = "installed as a WebAssembly plugin too: pass --runtime hybrid or wasm"
+from stellatune_plugins.registry.opening import (
+    OpenedLyrics,
+    OpenedSink,
+    OpenedSource,
+    Opener,
+    config_of,
+    configured,
+    naming,
+)
 
 
 class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +129,7 @@ class PluginRuntime:
         self._code: CodeStore | None = None
         self._executor: LocalExecutor | None = None
         self._catalog: Catalog | None = None
+        self._opener = Opener(self)
         self._closed = False
 
     # --- parts, each made when it is needed first: a native render starts no engine --------------------------------
@@ -210,22 +216,47 @@ class PluginRuntime:
             StellatuneError: the plugin cannot be enabled, or failed.
         """
         resolved = self.catalog.find(AbilityKind.DSP, plugin_id, type_id)
-        config = effective_config(
-            config_json,
-            default_json=resolved.default_config_json,
-            schema_json=resolved.config_schema_json,
-            plugin=resolved.key.plugin_id,
-            capability=resolved.capability,
-        )
-        with _naming(resolved):
-            processor = self._dsp(resolved).create(spec)
+        config = config_of(resolved, config_json)
+        with naming(resolved):
+            processor = configured(lambda: self._dsp(resolved).create(spec), config)
             try:
-                if config is not None:
-                    configure(processor, config)
                 return self._opened(resolved, processor, config, spec)
             except BaseException:
                 processor.close()
                 raise
+
+    def decoders(self) -> tuple[Decoder, ...]:
+        """Every decoder of the route, each with its defaults.
+
+        :class:`~stellatune_plugins.session.RankedDecoders` chooses among them, by extension and by what opens the data.
+        """
+        return self._opener.decoders()
+
+    def open_decoder(self, plugin_id: str, *, type_id: str | None = None, config_json: str | None = None) -> Decoder:
+        """The decoder of this name, which gives its sessions the configuration.
+
+        Raises:
+            AbilityNotFound: the route reaches none of this name.
+            ConfigRejected: the schema refuses the configuration.
+            NativePluginFailed: it is a native one that cannot serve here.
+        """
+        return self._opener.decoder(plugin_id, type_id, config_json)
+
+    def open_source(
+        self, plugin_id: str, *, type_id: str | None = None, config_json: str | None = None
+    ) -> OpenedSource:
+        """A catalogue with its defaults and the user's configuration applied; raises as :meth:`open_dsp` does."""
+        return self._opener.source(plugin_id, type_id, config_json)
+
+    def open_lyrics(
+        self, plugin_id: str, *, type_id: str | None = None, config_json: str | None = None
+    ) -> OpenedLyrics:
+        """A lyrics provider, likewise."""
+        return self._opener.lyrics(plugin_id, type_id, config_json)
+
+    def open_sink(self, plugin_id: str, *, type_id: str | None = None, config_json: str | None = None) -> OpenedSink:
+        """An output sink's session, likewise; not open on a target yet."""
+        return self._opener.sink(plugin_id, type_id, config_json)
 
     # --- the end --------------------------------------------------------------------------------------------------
 
@@ -281,22 +312,7 @@ class PluginRuntime:
             return self._engine, self._code, self._executor
 
     def _dsp(self, resolved: Resolved) -> Dsp:
-        if resolved.package is not None:
-            self.enable(resolved.package)
-            return WasmDsp(self.executor, resolved.key)
-        try:
-            return self.natives.dsp(resolved.key.plugin_id, resolved.key.type_id)
-        except NativePluginFailed as error:
-            if self._has_wasm(resolved):
-                error.hint = WASM_HINT
-            raise
-
-    def _has_wasm(self, resolved: Resolved) -> bool:
-        name = (resolved.key.plugin_id, resolved.key.type_id)
-        return any(
-            e.runtime is RuntimeKind.WASM and (e.key.plugin_id, e.key.type_id) == name
-            for e in self.catalog.everything(resolved.key.kind)
-        )
+        return self._opener.served(resolved, _wasm_dsp)
 
     @staticmethod
     def _opened(resolved: Resolved, processor: DspProcessor, config: str | None, spec: AudioSpec) -> OpenedDsp:
@@ -319,23 +335,5 @@ class PluginRuntime:
         return DecoderRules(tuple(decoder.ext_scores().items()), decoder.wildcard_score())
 
 
-def configure(processor: DspProcessor, config_json: str) -> None:
-    """Give a fresh processor its first configuration. A plan to recreate changes nothing: it is fresh.
-
-    Raises:
-        ConfigRejected: the plugin's plan rejects it, or applying it was refused.
-    """
-    plan = processor.plan_config(config_json)
-    if plan.mode is ConfigUpdateMode.REJECT:
-        raise ConfigRejected(plan.reason or "the plugin refuses this configuration", operation="config.plan")
-    processor.apply_config(config_json)
-
-
-@contextlib.contextmanager
-def _naming(resolved: Resolved) -> Iterator[None]:
-    """Say whose failure it is."""
-    try:
-        yield
-    except StellatuneError as error:
-        error.at(plugin=resolved.key.plugin_id, capability=resolved.capability)
-        raise
+def _wasm_dsp(executor: Executor, ability: AbilityKey) -> Dsp:
+    return WasmDsp(executor, ability)
