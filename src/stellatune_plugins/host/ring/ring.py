@@ -87,7 +87,11 @@ class Ring:
         self._position = self._positions[self._mine]
         self._seen = self._positions[self._theirs]
         self._peer_wakes = False
-        self._check()
+        try:
+            self._check()
+        except RingBroken:
+            self.close()
+            raise
 
     @property
     def ended(self) -> bool:

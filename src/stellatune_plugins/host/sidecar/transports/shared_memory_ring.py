@@ -119,19 +119,21 @@ class RingChannel(SidecarChannel):
         if max_bytes <= 0:
             return b""
         wait = ReadWait(timeout_ms, self._timeouts.channel_read)
-        looked = 0.0
+        ended, looked = False, 0.0
         with self._inside(self._reading, time.monotonic() + wait.left()):
             while True:
-                # Asked before the look: what was written before the end is read after it.
+                data = self._rx.read(max_bytes)
+                if data:
+                    return data
+                # Known before this look: what the sidecar wrote before its end was read first.
+                if ended:
+                    raise PluginFailure("io", self._end())
                 now = time.monotonic()
                 ended = self._rx.ended
                 if not ended and now - looked >= _LOOK:
                     ended, looked = not self._peer.alive(), now
-                data = self._rx.read(max_bytes)
-                if data:
-                    return data
                 if ended:
-                    raise PluginFailure("io", self._end())
+                    continue
                 left = wait.left()
                 if not left:
                     return wait.nothing()
