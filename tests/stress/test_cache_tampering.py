@@ -171,10 +171,10 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     digests: set[str] = set()
     deserialise = CodeStore._deserialise
 
-    def watched(self: CodeStore, code: Sealed, kind: CodeKind) -> Any:
+    def watched(self: CodeStore, code: Sealed, job: CompileJob) -> Any:
         with code.view() as view:
             digests.add(hashlib.sha256(view).hexdigest())
-        return deserialise(self, code, kind)
+        return deserialise(self, code, job)
 
     monkeypatch.setattr(CodeStore, "_deserialise", watched)
     return digests

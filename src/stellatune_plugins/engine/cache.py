@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar, cast
 
@@ -18,9 +18,11 @@ from wasmtime.component import Component
 from stellatune_plugins.engine.cache_files import EntryRejected
 from stellatune_plugins.engine.cache_folder import CacheFolder, Usage
 from stellatune_plugins.engine.cache_key import code_key, this_target
+from stellatune_plugins.engine.cache_lanes import LaneChoice
 from stellatune_plugins.engine.cache_lock import CompileClaims
 from stellatune_plugins.engine.compiler import CompileJob, CompileLimits, Compiler, Outcome, Progress
 from stellatune_plugins.engine.config import WasmEngine
+from stellatune_plugins.engine.lanes import attach_lanes
 from stellatune_plugins.engine.sealed import Sealed
 from stellatune_plugins.engine.wasm_kind import CodeKind, require_kind
 from stellatune_plugins.errors import CompileFailed, StellatuneError
@@ -76,6 +78,7 @@ class CodeStore:
         self._folder = None if folder is None else CacheFolder(folder, cap_bytes=cap_bytes)
         self._bus = bus
         self._limits = limits or CompileLimits()
+        self._lanes = LaneChoice(bus, self._limits.wasm_bytes)
         self._compiler = Compiler(engine.settings, self._limits, on_progress)
         self._claims = CompileClaims(self._folder)
         self._target = this_target()
@@ -103,19 +106,22 @@ class CodeStore:
     def load_many(self, jobs: Sequence[CompileJob]) -> list[Code | StellatuneError]:
         """Load several at once, in order; one that fails gives its error and does not stop the rest."""
         results: list[Code | StellatuneError | None] = [None] * len(jobs)
-        places: dict[bytes, list[int]] = {}
+        waiting: dict[int, CompileJob] = {}
         for index, job in enumerate(jobs):
             try:
                 require_kind(job.wasm, job.kind, path=job.path, plugin=job.plugin)
             except StellatuneError as error:
                 results[index] = error
             else:
-                key = code_key(job.wasm, job.kind, self._engine.settings, self._target)
-                places.setdefault(key, []).append(index)
-        settled = self._settle({key: jobs[indices[0]] for key, indices in places.items()})
-        for key, indices in places.items():
-            for index in indices:
-                results[index] = settled[key]
+                waiting[index] = self._lanes.grafted(job)
+        while waiting:
+            plain: dict[int, CompileJob] = {}
+            for index, outcome in self._load_all(waiting):
+                if self._lanes.stands(waiting[index], outcome):
+                    results[index] = outcome
+                else:
+                    plain[index] = jobs[index]
+            waiting = plain
         return cast("list[Code | StellatuneError]", results)
 
     def prune(self, cap_bytes: int | None = None) -> int:
@@ -142,6 +148,17 @@ class CodeStore:
         if isinstance(result, StellatuneError):
             raise result
         return result
+
+    def _load_all(self, jobs: dict[int, CompileJob]) -> Iterator[tuple[int, Code | StellatuneError]]:
+        """Each job's index and what became of it; equal ones are settled once."""
+        places: dict[bytes, list[int]] = {}
+        for index, job in jobs.items():
+            key = code_key(job.wasm, job.kind, self._engine.settings, self._target)
+            places.setdefault(key, []).append(index)
+        settled = self._settle({key: jobs[indices[0]] for key, indices in places.items()})
+        for key, indices in places.items():
+            for index in indices:
+                yield index, settled[key]
 
     def _settle(self, wanted: dict[bytes, CompileJob]) -> dict[bytes, Code | StellatuneError]:
         """Find or make every piece of code. What somebody else is compiling just now is waited for, within limits."""
@@ -190,7 +207,7 @@ class CodeStore:
             return outcome
         with outcome.code as code:
             try:
-                loaded = self._deserialise(code, job.kind)
+                loaded = self._deserialise(code, job)
             except wasmtime.WasmtimeError as error:
                 failed = CompileFailed(
                     f"the engine refused the compiled code of {job.path}", plugin=job.plugin, operation="compile"
@@ -214,7 +231,7 @@ class CodeStore:
             if sealed is None:
                 return None
             with sealed:
-                loaded = self._deserialise(sealed, job.kind)
+                loaded = self._deserialise(sealed, job)
         except EntryRejected as error:
             self._reject(key, job, str(error))
             return None
@@ -225,10 +242,13 @@ class CodeStore:
         self._emit(CodeLoaded(plugin=job.plugin, path=job.path, seconds=time.perf_counter() - started))
         return loaded
 
-    def _deserialise(self, code: Sealed, kind: CodeKind) -> Code:
+    def _deserialise(self, code: Sealed, job: CompileJob) -> Code:
         """Map code as executable: only ever bytes that were checked, or that came from our own compiler process."""
-        if kind is CodeKind.COMPONENT:
-            return Component.deserialize_file(self._engine.raw, code.path)
+        if job.kind is CodeKind.COMPONENT:
+            component = Component.deserialize_file(self._engine.raw, code.path)
+            if job.lanes:
+                attach_lanes(component, job.lanes)
+            return component
         return wasmtime.Module.deserialize_file(self._engine.raw, code.path)
 
     def _keep(self, key: bytes, code: Code, how: str) -> Code:

@@ -14,6 +14,7 @@ import msgspec
 
 from stellatune_plugins.engine.compile_process import CompileProcess
 from stellatune_plugins.engine.config import EngineSettings
+from stellatune_plugins.engine.lanes import Lane
 from stellatune_plugins.engine.sealed import Sealed
 from stellatune_plugins.engine.wasm_kind import CodeKind
 from stellatune_plugins.errors import CompileFailed, CompileLimit, StellatuneError, WasmInvalid
@@ -56,6 +57,8 @@ class CompileJob(NamedTuple):
     kind: CodeKind
     path: str
     plugin: str | None = None
+    lanes: tuple[Lane, ...] = ()
+    """What was grafted onto it already."""
 
 
 class Compiled(NamedTuple):

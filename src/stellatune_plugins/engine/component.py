@@ -14,6 +14,7 @@ from wasmtime import _ffi
 from wasmtime import component as wc
 
 from stellatune_plugins.engine import component_capi as api
+from stellatune_plugins.engine import lanes
 from stellatune_plugins.engine.function import GuestFunction
 from stellatune_plugins.engine.linker import BoundLinker, CallFrame, HostImports
 from stellatune_plugins.engine.plan import plan_of
@@ -90,6 +91,8 @@ class ComponentInstance:
             hosts.update({home: served[name] for name, home in shape.resources.items() if name in served})
         self.handles = InstanceHandles(self, hosts)
         self.frame = CallFrame(self.handles)
+        if self._plan.has_lanes:
+            store.allow_more(memories=lanes.MEMORIES, instances=lanes.INSTANCES)
         self._tap = OutputTap(on_output) if on_output is not None and self._plan.imports_wasi else None
         linker = BoundLinker(store.engine.raw, self._plan, imports, self.frame)
         try:
@@ -134,8 +137,13 @@ class ComponentInstance:
             WasmInvalid: it uses a type that cannot cross the boundary.
         """
         found, codec = self._plan.export_codec(interface, name)
-        parent = self._component.get_export_index(found) if found else None
-        index = self._component.get_export_index(name, parent)
+        lane = self._plan.export_lane(found, name)
+        if lane is not None:
+            codec = self._plan.lane_codec(lane)
+            index = self._component.get_export_index(lane.bulk.lane)
+        else:
+            parent = self._component.get_export_index(found) if found else None
+            index = self._component.get_export_index(name, parent)
         with self.store.entered(self.deadline):
             function = self._raw.get_func(self.store.raw, index)
         return GuestFunction(self, codec, function._func)  # noqa: SLF001 - the pinned package has no public name for it

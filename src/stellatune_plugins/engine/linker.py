@@ -211,6 +211,8 @@ class BoundLinker:
                         self._refused(plan, interface) if is_wasi(interface) else self._served(plan, interface, imports)
                     )
                     self._define(root, interface, plan.shape.imports[interface].resources, members)
+            if not self._missing:
+                self._fill(root, {}, self._lanes(plan, imports))
         if self._missing:
             raise InstantiateFailed(
                 f"the component imports what this host does not serve: {', '.join(self._missing)}",
@@ -228,6 +230,21 @@ class BoundLinker:
             (name, BoundImport(_label(interface, name), plan.import_codec(interface, name), function, self._frame))
             for name in shape.functions
             if (function := functions.get(name)) is not None
+        ]
+
+    def _lanes(self, plan: ComponentPlan, imports: HostImports) -> list[tuple[str, BoundImport]]:
+        """The same functions once more, under the names and with the codecs of their lanes."""
+        return [
+            (
+                lane.bulk.lane,
+                BoundImport(
+                    _label(lane.interface, lane.bulk.name),
+                    plan.lane_codec(lane),
+                    imports.serving(lane.interface)[0][lane.bulk.name],
+                    self._frame,
+                ),
+            )
+            for lane in plan.import_lanes
         ]
 
     def _refused(self, plan: ComponentPlan, interface: str) -> list[tuple[str, RefusedImport]]:

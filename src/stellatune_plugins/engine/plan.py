@@ -6,6 +6,7 @@ import weakref
 from typing import Any
 
 from stellatune_plugins.engine.codec import FunctionCodec
+from stellatune_plugins.engine.lanes import Lane, LaneCodec, lanes_of
 from stellatune_plugins.engine.shape import component_shape
 from stellatune_plugins.engine.wasi import is_wasi
 from stellatune_plugins.engine.wit_names import QualifiedName, find_compatible
@@ -26,7 +27,15 @@ class ComponentPlan:
         self.shape = component_shape(component)
         self.imports_wasi = any(map(is_wasi, self.shape.imports))
         self.imports_functions = any(shape.functions or shape.resources for shape in self.shape.imports.values())
+        self.import_lanes: tuple[Lane, ...] = ()
+        self._export_lanes: dict[tuple[str, str], Lane] = {}
+        for lane in lanes_of(component):
+            if lane.bulk.imported:
+                self.import_lanes += (lane,)
+            else:
+                self._export_lanes[lane.interface, lane.bulk.name] = lane
         self._codecs: dict[tuple[bool, str, str], FunctionCodec] = {}
+        self._lane_codecs: dict[Lane, LaneCodec] = {}
 
     def import_codec(self, interface: str, name: str) -> FunctionCodec:
         """The codec of an imported function."""
@@ -52,6 +61,25 @@ class ComponentPlan:
         if codec is None:
             codec = self._codecs[key] = FunctionCodec(operation_name(interface, name), kind)
         return found, codec
+
+    @property
+    def has_lanes(self) -> bool:
+        """Whether bulk bytes have fast ways in or out."""
+        return bool(self.import_lanes or self._export_lanes)
+
+    def export_lane(self, interface: str, name: str) -> Lane | None:
+        """The lane of an exported function, if it has one; by the interface's real name."""
+        return self._export_lanes.get((interface, name))
+
+    def lane_codec(self, lane: Lane) -> LaneCodec:
+        """The codec of a lane."""
+        codec = self._lane_codecs.get(lane)
+        if codec is None:
+            side = self.shape.imports if lane.bulk.imported else self.shape.exports
+            kind = side[lane.interface].functions[lane.bulk.name]
+            name = operation_name(lane.interface, lane.bulk.name)
+            codec = self._lane_codecs[lane] = LaneCodec(name, kind, lane.bulk)
+        return codec
 
 
 _plans: weakref.WeakKeyDictionary[Any, ComponentPlan] = weakref.WeakKeyDictionary()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import weakref
+from collections.abc import Sequence
 from typing import Any, Final
 
 import wasmtime
 from wasmtime import component as wc
 
+from stellatune_plugins.engine.lanes import Lane, lanes_of
 from stellatune_plugins.engine.wit_types import (
     ComponentShape,
     EnumOf,
@@ -59,16 +61,33 @@ def _reading_engine() -> Any:
 
 
 def component_shape(component: Any) -> ComponentShape:
-    """The shape of a ``wasmtime.component.Component``; read once for each.
+    """The shape of a ``wasmtime.component.Component``, of the lanes on it nothing; read once for each.
 
     Raises:
         WasmInvalid: its types are too deep or too many.
     """
     shape = _known.get(component)
     if shape is None:
-        shape = _Reader(_reading_engine()).read(component)
+        shape = _without_lanes(_Reader(_reading_engine()).read(component), lanes_of(component))
         _known[component] = shape
     return shape
+
+
+def _without_lanes(shape: ComponentShape, lanes: Sequence[Lane]) -> ComponentShape:
+    if not lanes:
+        return shape
+    added = {lane.bulk.lane for lane in lanes}
+    return ComponentShape(_without(shape.imports, added), _without(shape.exports, added))
+
+
+def _without(side: dict[str, InterfaceShape], added: set[str]) -> dict[str, InterfaceShape]:
+    side = dict(side)
+    root = side.pop("", None)
+    if root is not None:
+        functions = {name: kind for name, kind in root.functions.items() if name not in added}
+        if functions or root.resources or root.types:
+            side[""] = InterfaceShape(functions, root.resources, root.types)
+    return side
 
 
 class _Reader:

@@ -70,6 +70,13 @@ class GuestStore:
         self.limits = msgspec.structs.replace(self.limits, memories=count)
         self._apply(self.limits)
 
+    def allow_more(self, *, memories: int, instances: int) -> None:
+        """From here on the Store may have so many more, for what the host puts in beside a guest."""
+        self.limits = msgspec.structs.replace(
+            self.limits, memories=self.limits.memories + memories, instances=self.limits.instances + instances
+        )
+        self._apply(self.limits)
+
     @property
     def closed(self) -> bool:
         """Whether the Store is gone."""

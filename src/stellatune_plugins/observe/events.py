@@ -113,6 +113,14 @@ class CodeCacheRejected(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class CodeLanesRefused(Event, frozen=True, kw_only=True):
+    """A component, or a function of it, goes without the fast way for bulk bytes; it works all the same."""
+
+    name: ClassVar[str] = "code.lanes_refused"
+    path: str
+    reason: str
+
+
 class PluginEnabled(Event, frozen=True, kw_only=True):
     """A plugin's components are instantiated and their ``on-enable`` ran."""
 

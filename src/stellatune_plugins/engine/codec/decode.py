@@ -60,11 +60,11 @@ def decoder(kind: WitType) -> Decoder:  # noqa: C901, PLR0911 - one branch a kin
         case OptionOf():
             return _option(decoder(kind.payload))
         case ResultOf():
-            return _result(
+            return decode_result_of(
                 None if kind.ok is None else decoder(kind.ok), None if kind.err is None else decoder(kind.err)
             )
         case TupleOf():
-            return _tuple([decoder(element) for element in kind.elements])
+            return decode_tuple_of([decoder(element) for element in kind.elements])
         case RecordOf():
             return _record([(name, decoder(field)) for name, field in kind.fields])
         case VariantOf():
@@ -125,7 +125,8 @@ def _list(element: Decoder) -> Decoder:
     return decode
 
 
-def _tuple(elements: list[Decoder]) -> Decoder:
+def decode_tuple_of(elements: list[Decoder]) -> Decoder:
+    """The decoder for a tuple of types that have decoders already."""
     plan = [(decode, index * _VALUE) for index, decode in enumerate(elements)]
     size = len(plan) * _VALUE
 
@@ -180,7 +181,9 @@ def _option(payload: Decoder) -> Decoder:
     return decode
 
 
-def _result(ok: Decoder | None, err: Decoder | None) -> Decoder:
+def decode_result_of(ok: Decoder | None, err: Decoder | None) -> Decoder:
+    """The decoder for a result of two types that have decoders already."""
+
     def decode(buffer: Any, offset: int, space: HandleSpace) -> Any:
         good, address = _pair(buffer, offset + _UNION)
         if good & 1:  # one byte of the eight; the rest is padding

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from stellatune_plugins.engine.codec import layout
 from stellatune_plugins.engine.codec.handles import HandleSpace
@@ -77,7 +78,7 @@ def encoder(kind: WitType) -> Encoder:  # noqa: C901, PLR0911 - one branch a kin
         case OptionOf():
             return _option(encoder(kind.payload))
         case ResultOf():
-            return _result(
+            return encode_result_of(
                 None if kind.ok is None else encoder(kind.ok), None if kind.err is None else encoder(kind.err)
             )
         case TupleOf():
@@ -133,6 +134,7 @@ _pack_span: Final = layout.SPAN.pack
 _pack_pointer: Final = layout.POINTER.pack
 _pack_outcome: Final = layout.OUTCOME.pack
 _pack_case: Final = layout.CASE.pack
+_NOTHING: Final = np.empty(0, np.uint8)
 
 
 def _encode_bool(value: Any, _keep: list[Any], _space: HandleSpace) -> bytes:
@@ -181,15 +183,26 @@ def _encode_string(value: Any, keep: list[Any], _space: HandleSpace) -> bytes:
     return _pack_span(layout.STRING, len(data), id(data) + BYTES_DATA)
 
 
-def _encode_bytes(value: Any, keep: list[Any], _space: HandleSpace) -> bytes:
+def source_of(value: Any) -> npt.NDArray[np.uint8]:
+    """The bytes of what may stand for a ``list<u8>``, without a copy.
+
+    Raises:
+        Mismatch: it is something else.
+    """
     if not isinstance(value, (bytes, bytearray, memoryview)):
         raise Mismatch(f"{describe(value)} where bytes are expected")
     if not len(value):
-        return _pack_span(layout.LIST, 0, 0)
+        return _NOTHING
     try:
-        source = np.frombuffer(value, "u1")
+        return np.frombuffer(value, np.uint8)
     except (ValueError, BufferError):
         raise Mismatch("a memoryview that is not contiguous where bytes are expected") from None
+
+
+def _encode_bytes(value: Any, keep: list[Any], _space: HandleSpace) -> bytes:
+    source = source_of(value)
+    if not source.size:
+        return _pack_span(layout.LIST, 0, 0)
     values = np.zeros((source.size, layout.VALUE_BYTES), "u1")
     values[:, 0] = layout.U8
     values[:, layout.UNION] = source
@@ -323,7 +336,9 @@ def _option(payload: Encoder) -> Encoder:
     return encode
 
 
-def _result(ok: Encoder | None, err: Encoder | None) -> Encoder:
+def encode_result_of(ok: Encoder | None, err: Encoder | None) -> Encoder:
+    """The encoder for a result of two types that have encoders already."""
+
     def encode(value: Any, keep: list[Any], space: HandleSpace) -> bytes:
         if isinstance(value, Ok):
             good, payload, step = 1, ok, ".ok"

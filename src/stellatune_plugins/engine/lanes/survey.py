@@ -1,0 +1,323 @@
+"""What a component consists of: every index space, with where each of its items came from.
+
+Types are counted and not read: what they say is asked of wasmtime once the component is compiled. Nested components
+and core modules are stepped over; whoever needs one reads its span.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from stellatune_plugins.engine.lanes.reader import Cursor, LayoutUnknown
+
+PREAMBLE: Final = b"\0asm\x0d\x00\x01\x00"
+MOST_ITEMS: Final = 100_000
+"""Items of one component. Those of a language runtime with everything in it are some thousand."""
+_CORE: Final = 0x100
+
+
+class Sort(enum.IntEnum):
+    """The index spaces, by the bytes that name them; core ones have a byte before theirs."""
+
+    FUNC = 0x01
+    VALUE = 0x02
+    TYPE = 0x03
+    COMPONENT = 0x04
+    INSTANCE = 0x05
+    CORE_FUNC = _CORE | 0x00
+    CORE_TABLE = _CORE | 0x01
+    CORE_MEMORY = _CORE | 0x02
+    CORE_GLOBAL = _CORE | 0x03
+    CORE_TAG = _CORE | 0x04
+    CORE_TYPE = _CORE | 0x10
+    CORE_MODULE = _CORE | 0x11
+    CORE_INSTANCE = _CORE | 0x12
+
+    @property
+    def code(self) -> bytes:
+        """As the binary form writes it where any sort may stand."""
+        return bytes([0, self & 0xFF]) if self & _CORE else bytes([self])
+
+
+class Options(NamedTuple):
+    """What a lift or a lower was given."""
+
+    memory: int | None = None
+    realloc: int | None = None
+    post_return: int | None = None
+
+
+class Imported(NamedTuple):
+    """Comes from outside."""
+
+    name: str
+
+
+class Aliased(NamedTuple):
+    """An export of an instance; of a core instance where the item is a core one."""
+
+    instance: int
+    name: str
+
+
+class Exported(NamedTuple):
+    """The name that an export gives to an item of before."""
+
+    of: int
+
+
+class Lifted(NamedTuple):
+    """A core function as the component's."""
+
+    core: int
+    options: Options
+
+
+class Lowered(NamedTuple):
+    """A function of the component for core code."""
+
+    func: int
+    options: Options
+
+
+class Instantiated(NamedTuple):
+    """An instance of a component or a core module, and what it was given by name."""
+
+    what: int
+    given: Mapping[str, tuple[Sort, int]]
+
+
+class Bundled(NamedTuple):
+    """An instance that is nothing but a bundle of items."""
+
+    items: Mapping[str, tuple[Sort, int]]
+
+
+class Embedded(NamedTuple):
+    """A core module or component whose bytes stand here."""
+
+    start: int
+    end: int
+
+
+class Other(NamedTuple):
+    """Anything whose origin does not matter."""
+
+
+Item = Imported | Aliased | Exported | Lifted | Lowered | Instantiated | Bundled | Embedded | Other
+_OTHER: Final = Other()
+
+# The canonical built-ins that make one core function out of one index.
+_BUILTINS: Final = frozenset((0x02, 0x03, 0x04))  # resource.new, resource.drop, resource.rep
+_STRING_ENCODINGS: Final = frozenset((0x00, 0x01, 0x02))
+
+
+class Survey:
+    """See the module.
+
+    Args:
+        data: everything that ``start`` and ``end`` are places in.
+        start: where the component begins.
+        end: where it ends.
+
+    Raises:
+        LayoutUnknown: it has something that this reader does not know.
+    """
+
+    def __init__(self, data: bytes | memoryview, start: int = 0, end: int | None = None) -> None:
+        self.spaces: dict[Sort, list[Item]] = {sort: [] for sort in Sort}
+        self.imports: dict[str, tuple[Sort, int]] = {}
+        self.exports: dict[str, tuple[Sort, int]] = {}
+        self._items = 0
+        cursor = Cursor(data, start, end)
+        cursor.expect(PREAMBLE, "the component")
+        while not cursor.done:
+            kind = cursor.byte()
+            section = cursor.span(cursor.u32())
+            self._section(kind, Cursor(cursor.data, *section))
+
+    def item(self, sort: Sort, index: int) -> Item:
+        """An item, with the names that exports gave to it seen through.
+
+        Raises:
+            LayoutUnknown: there is none.
+        """
+        space = self.spaces[sort]
+        while index < len(space):
+            found = space[index]
+            if not isinstance(found, Exported):
+                return found
+            if found.of >= index:
+                break
+            index = found.of
+        raise LayoutUnknown(f"there is no {sort.name.lower()} {index}")
+
+    def _add(self, sort: Sort, item: Item) -> int:
+        self._items += 1
+        if self._items > MOST_ITEMS:
+            raise LayoutUnknown(f"it has more than {MOST_ITEMS} items")
+        self.spaces[sort].append(item)
+        return len(self.spaces[sort]) - 1
+
+    def _add_types(self, sort: Sort, count: int) -> None:
+        for _ in range(count):
+            self._add(sort, _OTHER)
+
+    def _section(self, kind: int, cursor: Cursor) -> None:
+        match kind:
+            case 0:  # custom
+                return
+            case 1:
+                self._add(Sort.CORE_MODULE, Embedded(cursor.at, cursor.end))
+            case 4:
+                self._add(Sort.COMPONENT, Embedded(cursor.at, cursor.end))
+            case 3:
+                self._add_types(Sort.CORE_TYPE, cursor.count())
+            case 7:
+                self._add_types(Sort.TYPE, cursor.count())
+            case _ if kind in _READERS:
+                for _ in range(cursor.count()):
+                    _READERS[kind](self, cursor)
+                cursor.finish("a section")
+            case _:
+                raise LayoutUnknown(f"it has a section of kind {kind}")
+
+    def _core_instance(self, cursor: Cursor) -> None:
+        match cursor.byte():
+            case 0:
+                what = cursor.u32()
+                given = {}
+                for _ in range(cursor.count()):
+                    name = cursor.text()
+                    cursor.require(Sort.CORE_INSTANCE & 0xFF, "an argument of a core instance")
+                    given[name] = (Sort.CORE_INSTANCE, cursor.u32())
+                self._add(Sort.CORE_INSTANCE, Instantiated(what, given))
+            case 1:
+                items = {}
+                for _ in range(cursor.count()):
+                    name = cursor.text()
+                    items[name] = (_sort(_CORE | cursor.byte()), cursor.u32())
+                self._add(Sort.CORE_INSTANCE, Bundled(items))
+            case _:
+                raise LayoutUnknown("a core instance is of an unknown form")
+
+    def _instance(self, cursor: Cursor) -> None:
+        match cursor.byte():
+            case 0:
+                what = cursor.u32()
+                given = {}
+                for _ in range(cursor.count()):
+                    name = cursor.text()
+                    given[name] = (_any_sort(cursor), cursor.u32())
+                self._add(Sort.INSTANCE, Instantiated(what, given))
+            case 1:
+                items = {}
+                for _ in range(cursor.count()):
+                    name = _extern_name(cursor)
+                    items[name] = (_any_sort(cursor), cursor.u32())
+                self._add(Sort.INSTANCE, Bundled(items))
+            case _:
+                raise LayoutUnknown("an instance is of an unknown form")
+
+    def _alias(self, cursor: Cursor) -> None:
+        sort = _any_sort(cursor)
+        match cursor.byte():
+            case 0 | 1:
+                self._add(sort, Aliased(cursor.u32(), cursor.text()))
+            case 2:
+                cursor.u32(), cursor.u32()
+                self._add(sort, _OTHER)
+            case _:
+                raise LayoutUnknown("an alias is of an unknown form")
+
+    def _canon(self, cursor: Cursor) -> None:
+        kind = cursor.byte()
+        if kind == 0:
+            cursor.require(0, "a lift")
+            core, options, _ = cursor.u32(), _options(cursor), cursor.u32()
+            self._add(Sort.FUNC, Lifted(core, options))
+        elif kind == 1:
+            cursor.require(0, "a lower")
+            self._add(Sort.CORE_FUNC, Lowered(cursor.u32(), _options(cursor)))
+        elif kind in _BUILTINS:
+            cursor.u32()
+            self._add(Sort.CORE_FUNC, _OTHER)
+        else:
+            raise LayoutUnknown(f"it uses the canonical built-in 0x{kind:02x}")
+
+    def _import(self, cursor: Cursor) -> None:
+        name = _extern_name(cursor)
+        sort = _extern(cursor)
+        self.imports[name] = (sort, self._add(sort, Imported(name)))
+
+    def _export(self, cursor: Cursor) -> None:
+        name = _extern_name(cursor)
+        sort, index = _any_sort(cursor), cursor.u32()
+        match cursor.byte():
+            case 0:
+                pass
+            case 1:
+                _extern(cursor)
+            case _:
+                raise LayoutUnknown("an export is of an unknown form")
+        self.exports[name] = (sort, self._add(sort, Exported(index)))
+
+
+_READERS: Final[dict[int, Callable[[Survey, Cursor], None]]] = {
+    2: Survey._core_instance,  # noqa: SLF001 - one module
+    5: Survey._instance,  # noqa: SLF001
+    6: Survey._alias,  # noqa: SLF001
+    8: Survey._canon,  # noqa: SLF001
+    10: Survey._import,  # noqa: SLF001
+    11: Survey._export,  # noqa: SLF001
+}
+
+
+def _sort(code: int) -> Sort:
+    try:
+        return Sort(code)
+    except ValueError:
+        raise LayoutUnknown(f"it has items of the unknown sort 0x{code:x}") from None
+
+
+def _any_sort(cursor: Cursor) -> Sort:
+    code = cursor.byte()
+    return _sort(code or _CORE | cursor.byte())
+
+
+def _extern_name(cursor: Cursor) -> str:
+    if cursor.byte() > 1:
+        raise LayoutUnknown("a name is of an unknown form")
+    return cursor.text()
+
+
+def _extern(cursor: Cursor) -> Sort:
+    """What an import is, or what an export says that it is."""
+    sort = _any_sort(cursor)
+    if sort in {Sort.FUNC, Sort.COMPONENT, Sort.INSTANCE, Sort.CORE_MODULE}:
+        cursor.u32()
+    elif sort is Sort.TYPE:
+        match cursor.byte():
+            case 0:
+                cursor.u32()
+            case 1:
+                pass
+            case _:
+                raise LayoutUnknown("the bound of a type is of an unknown form")
+    else:
+        raise LayoutUnknown(f"an import or export is a {sort.name.lower()}")
+    return sort
+
+
+def _options(cursor: Cursor) -> Options:
+    found: dict[int, int] = {}
+    for _ in range(cursor.count()):
+        option = cursor.byte()
+        if option in _STRING_ENCODINGS:
+            continue
+        if option not in {0x03, 0x04, 0x05}:
+            raise LayoutUnknown(f"a function has the canonical option 0x{option:02x}")
+        found[option] = cursor.u32()
+    return Options(found.get(0x03), found.get(0x04), found.get(0x05))
