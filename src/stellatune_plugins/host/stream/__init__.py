@@ -8,5 +8,16 @@ from stellatune_plugins.host.stream.interface import (
     StreamKind,
     StreamService,
 )
+from stellatune_plugins.host.stream.paths import FileAuthority
+from stellatune_plugins.host.stream.service import GuestStreams
 
-__all__ = ["HostStream", "HttpMethod", "NoStreams", "OpenRequest", "StreamKind", "StreamService"]
+__all__ = [
+    "FileAuthority",
+    "GuestStreams",
+    "HostStream",
+    "HttpMethod",
+    "NoStreams",
+    "OpenRequest",
+    "StreamKind",
+    "StreamService",
+]
