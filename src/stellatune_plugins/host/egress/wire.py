@@ -50,6 +50,9 @@ class Wire:
 
     def recv_into(self, buffer: Any) -> int:
         """Bytes received; 0 at the end of a stream."""
+        if self._sock.type is socket.SOCK_DGRAM:
+            # The shutdown that a cancel does wakes a poll here, but no receive: that would only find nothing.
+            self.wait_readable(self.deadline)
         try:
             self._sock.settimeout(self.deadline.left())
             count = self._sock.recv_into(buffer)

@@ -46,13 +46,13 @@ class FileStreams:
                 fd = self._calls.run(functools.partial(_open, place), deadline, os.close)
             except OSError as error:
                 if error.errno not in {errno.ENOENT, errno.ENOTDIR}:
-                    raise self._failure(request.target, place, error) from error
+                    raise self._failure(request.target, error) from error
                 missing = error
             else:
                 return FileStream(fd, self._timeouts.file, self._calls)
         raise PluginFailure("not-found", f"{shown(request.target)} is not there") from missing
 
-    def _failure(self, wanted: str, place: Place, error: OSError) -> PluginFailure:
+    def _failure(self, wanted: str, error: OSError) -> PluginFailure:
         if error.errno == ESCAPED:
             return self._authority.denied("follow a link out of its folder", wanted, None)
         if error.errno in {errno.EACCES, errno.EPERM}:
