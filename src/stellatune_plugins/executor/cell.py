@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,6 +82,7 @@ class Cell:
         self.state = CellState.STARTING
         self.broken_by: StellatuneError | None = None
         self._bus = env.bus
+        self._services = services
         self._clock = env.clock
         self._close_on_leaving = False
         label = f"{component.plugin}/{component.ref.id}"
@@ -183,6 +185,7 @@ class Cell:
             plugin=self.component.plugin,
             component=self.component.ref.id,
             operation=operation,
+            hint=error.hint if _is_denial(error) else None,
             because=error.code,
         )
         self._bus.emit(
@@ -207,11 +210,14 @@ class Cell:
     @contextlib.contextmanager
     def _observed(self, operation: str) -> Iterator[None]:
         """Complete, report and judge what goes wrong."""
-        started = self._clock()
+        started, entered = self._clock(), time.monotonic()
         try:
             yield
         except HARMLESS as error:
             self._name(error, operation)
+            if _is_denial(error):
+                # The plugin's words are its own; what it was denied, and what would allow it, the host knows better.
+                error.hint = self._services.hint_since(entered) or error.hint
             if self.state is CellState.READY and not self._instance.alive:
                 self._break(error)
             raise
@@ -298,3 +304,7 @@ class Cell:
         for failure in self._instance.close_failures:
             _log.warning("closing a resource of %s failed: %s", self.component.plugin, failure)
         self._lines.flush(final=True)
+
+
+def _is_denial(error: StellatuneError) -> bool:
+    return isinstance(error, PluginFailure) and error.case == "denied"

@@ -6,11 +6,13 @@ import dataclasses
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from stellatune_plugins.engine.config import WasmEngine
 from stellatune_plugins.engine.store import StoreLimits
 from stellatune_plugins.executor.deadlines import Deadlines
 from stellatune_plugins.executor.recovery import ReplacementPolicy
-from stellatune_plugins.host.services import NoServices, ServicesFactory
+from stellatune_plugins.host.services import NoServices, PluginServices, ServicesFactory
 from stellatune_plugins.observe import EventBus
 
 CELL_LIMITS = StoreLimits(memory_bytes=256 * 1024 * 1024, table_elements=100_000, instances=128, tables=128, memories=8)
@@ -30,3 +32,10 @@ class Environment:
     services: ServicesFactory = NoServices
     """Makes what an active plugin may ask the host for; denies everything by default."""
     clock: Callable[[], float] = time.monotonic
+
+    def of(self, services: PluginServices) -> Environment:
+        """The environment of one plugin: with the memory and the deadlines that it asked for and was granted."""
+        limits = self.limits
+        if services.memory_mib is not None:
+            limits = msgspec.structs.replace(limits, memory_bytes=services.memory_mib * 1024 * 1024)
+        return dataclasses.replace(self, limits=limits, deadlines=self.deadlines.times(services.deadline_factor))

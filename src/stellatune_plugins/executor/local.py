@@ -190,7 +190,7 @@ class LocalExecutor:
                 operation="create-instance",
             )
         instance = Instance(
-            number, key, request.arguments, lambda: plugin.take_cell(key.component_id), self.streams, self._env
+            number, key, request.arguments, lambda: plugin.take_cell(key.component_id), self.streams, plugin.env
         )
         plugin.add(instance)
         try:

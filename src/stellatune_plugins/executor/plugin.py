@@ -33,8 +33,8 @@ class ActivePlugin:
     def __init__(self, plan: Activate, env: Environment) -> None:
         self.plan = plan
         self.state = PluginState.ACTIVATING
-        self._env = env
         self._services = env.services(ServedPlugin(plugin=plan.plugin, version=plan.version, root=Path(plan.root)))
+        self.env = env.of(self._services)
         self._lock = threading.Lock()
         self._components: dict[ComponentId, LoadedComponent] = {}
         self._standby: dict[ComponentId, Cell] = {}
@@ -52,12 +52,12 @@ class ActivePlugin:
             self._load(loader)
             self._services.start()
             for component in self._components.values():
-                self._standby[component.ref.id] = Cell(component, self._env, self._services)
+                self._standby[component.ref.id] = Cell(component, self.env, self._services)
         except StellatuneError as error:
             self._close_standby(DisableReason.UNLOAD)
             self._services.close()
             if not isinstance(error, HookFailed):  # a failed hook has said so already
-                self._env.bus.emit(
+                self.env.bus.emit(
                     PluginFailed(plugin=self.plan.plugin, operation="activate", code=error.code, message=error.message)
                 )
             raise
@@ -67,7 +67,7 @@ class ActivePlugin:
             raise
         self.state = PluginState.ACTIVE
         seconds = time.perf_counter() - started
-        self._env.bus.emit(
+        self.env.bus.emit(
             PluginEnabled(
                 plugin=self.plan.plugin, version=self.plan.version, components=len(self._components), seconds=seconds
             )
@@ -90,7 +90,7 @@ class ActivePlugin:
         """
         with self._lock:
             cell = self._standby.pop(component, None)
-        return cell if cell is not None else Cell(self._components[component], self._env, self._services)
+        return cell if cell is not None else Cell(self._components[component], self.env, self._services)
 
     def add(self, instance: Instance) -> None:
         """Count an instance as the plugin's, before it is opened.
@@ -119,7 +119,7 @@ class ActivePlugin:
             failures += instance.close(reason)
         failures += self._close_standby(reason)
         self._services.close()
-        self._env.bus.emit(
+        self.env.bus.emit(
             PluginDisabled(
                 plugin=self.plan.plugin,
                 reason=str(reason),

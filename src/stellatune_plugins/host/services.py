@@ -35,6 +35,20 @@ class PluginServices(Protocol):
     @property
     def sidecars(self) -> SidecarService: ...
 
+    @property
+    def memory_mib(self) -> int | None:
+        """Linear memory of one instance; ``None`` for the host's default."""
+        ...
+
+    @property
+    def deadline_factor(self) -> float:
+        """What the deadlines of the plugin's calls are multiplied by."""
+        ...
+
+    def hint_since(self, moment: float) -> str | None:
+        """What its user can do about what was denied last, since that moment of the monotonic clock."""
+        ...
+
     def start(self) -> None:
         """Before the first ``on-enable``: starts the sidecars that the manifest wants started.
 
@@ -59,6 +73,12 @@ class NoServices:
         self.streams: StreamService = NoStreams()
         self.http: HttpService = NoHttp()
         self.sidecars: SidecarService = NoSidecars()
+        self.memory_mib: int | None = None
+        self.deadline_factor = 1.0
+
+    def hint_since(self, moment: float) -> str | None:  # noqa: ARG002 - the services' signature
+        """No grant would help."""
+        return None
 
     def start(self) -> None:
         """Nothing to start."""

@@ -32,6 +32,8 @@ from stellatune_plugins.executor import (
     activation_of,
     ask,
 )
+from stellatune_plugins.host.plugin_services import ServicesMaker
+from stellatune_plugins.host.timeouts import HostTimeouts
 from stellatune_plugins.model import (
     AbilityKey,
     AbilityKind,
@@ -67,6 +69,7 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     cell_limits: StoreLimits = CELL_LIMITS
     deadlines: Deadlines = msgspec.field(default_factory=Deadlines)
     replacements: ReplacementPolicy = msgspec.field(default_factory=ReplacementPolicy)
+    host_timeouts: HostTimeouts = msgspec.field(default_factory=HostTimeouts)
 
 
 class HotPathSource(msgspec.Struct, frozen=True):
@@ -300,12 +303,15 @@ class PluginRuntime:
                     limits=settings.compile_limits,
                     on_progress=self._on_progress,
                 )
+                services = ServicesMaker(self.home, self.bus, timeouts=settings.host_timeouts)
+                self._parts.callback(services.close)
                 environment = Environment(
                     engine=self._engine,
                     bus=self.bus,
                     deadlines=settings.deadlines,
                     limits=settings.cell_limits,
                     replacements=settings.replacements,
+                    services=services,
                 )
                 self._executor = LocalExecutor(self._code, environment)
                 self._parts.callback(self._executor.close)

@@ -1,0 +1,106 @@
+"""The real services of a plugin: its authority as of its activation, and what stands behind it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from stellatune_plugins.errors import StoreFailed
+from stellatune_plugins.host.http import HttpService, NoHttp
+from stellatune_plugins.host.services import ServedPlugin
+from stellatune_plugins.host.sidecar import NoSidecars, SidecarService
+from stellatune_plugins.host.stream import NoStreams, StreamService
+from stellatune_plugins.host.timeouts import HostTimeouts
+from stellatune_plugins.model import Home
+from stellatune_plugins.observe import EventBus
+from stellatune_plugins.package import Authority, DenialLog, Grants, Manifest
+from stellatune_plugins.package.authority import denial_hint
+from stellatune_plugins.package.installed import read_installed
+
+
+class GrantedServices:
+    """What one active plugin may have. Everything asks the same authority, and everything ends with :meth:`close`.
+
+    Args:
+        authority: what the plugin may do.
+        manifest: of the version that is active.
+        timeouts: of everything that can wait.
+        denials: hears what the authority denies.
+    """
+
+    def __init__(self, authority: Authority, manifest: Manifest, *, timeouts: HostTimeouts, denials: DenialLog) -> None:
+        self.authority = authority
+        self._manifest = manifest
+        self._denials = denials
+        self._parts = contextlib.ExitStack()
+        self.streams: StreamService = NoStreams()
+        self.http: HttpService = NoHttp()
+        self.sidecars: SidecarService = NoSidecars()
+        self._timeouts = timeouts
+
+    @property
+    def memory_mib(self) -> int | None:
+        """Linear memory of one instance; ``None`` for the host's default."""
+        return self.authority.memory_mib
+
+    @property
+    def deadline_factor(self) -> float:
+        """What the deadlines of the plugin's calls are multiplied by."""
+        return self.authority.deadline_tier.factor
+
+    def start(self) -> None:
+        """Before the first ``on-enable``."""
+
+    def hint_since(self, moment: float) -> str | None:
+        """What would have allowed the newest thing that was denied since a moment of the monotonic clock."""
+        denial = self._denials.newest(self.authority.plugin, since=moment)
+        return None if denial is None else denial_hint(denial.plugin, denial.grant)
+
+    def close(self) -> None:
+        """After the last cell. May be called again."""
+        self._parts.close()
+
+
+class ServicesMaker:
+    """A :class:`~stellatune_plugins.host.services.ServicesFactory` over one home.
+
+    Args:
+        home: whose grants count.
+        bus: hears of denials.
+        timeouts: of everything that can wait.
+        grants: for tests with a clock of their own.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        bus: EventBus,
+        *,
+        timeouts: HostTimeouts | None = None,
+        grants: Callable[[Home, EventBus], Grants] = Grants,
+    ) -> None:
+        self._grants = grants(home, bus)
+        self._timeouts = timeouts or HostTimeouts()
+        self.denials = DenialLog(self._grants.ledger, bus)
+
+    def __call__(self, plugin: ServedPlugin) -> GrantedServices:
+        """The services of a plugin that is about to be activated, with what is granted to it at this moment.
+
+        Raises:
+            StateFailed: nobody can tell what is granted.
+            StoreFailed: the package is damaged, or another version took its place.
+        """
+        manifest = read_installed(plugin.root).manifest
+        if (manifest.id, manifest.version) != (plugin.plugin, plugin.version):
+            raise StoreFailed(
+                f"version {manifest.version} has taken the place of {plugin.version}",
+                plugin=plugin.plugin,
+                operation="activate",
+                hint="look again at what is installed",
+            )
+        authority = self._grants.authority(manifest, plugin.root, on_denied=self.denials)
+        return GrantedServices(authority, manifest, timeouts=self._timeouts, denials=self.denials)
+
+    def close(self) -> None:
+        """Write down what is still to be written. May be called again."""
+        self.denials.close()
