@@ -25,8 +25,20 @@ class _Timespec(ctypes.Structure):
 
 
 if _NUMBER is not None:
-    _syscall = ctypes.CDLL(None, use_errno=True).syscall
-    _syscall.restype = ctypes.c_long
+    _libc = ctypes.CDLL(None)
+    # Indexing makes a function of its own each time: arguments are converted by its types, which is the fast way.
+    _wait, _wake = _libc["syscall"], _libc["syscall"]
+    _wait.restype = _wake.restype = ctypes.c_long
+    _wait.argtypes = (
+        ctypes.c_long,
+        ctypes.c_void_p,
+        ctypes.c_int,
+        ctypes.c_uint32,
+        ctypes.POINTER(_Timespec),
+        ctypes.c_void_p,
+        ctypes.c_int,
+    )
+    _wake.argtypes = (ctypes.c_long, ctypes.c_void_p, ctypes.c_int, ctypes.c_int)
 
 
 def wait(address: int, expected: int, seconds: float) -> bool:
@@ -39,27 +51,10 @@ def wait(address: int, expected: int, seconds: float) -> bool:
         return False
     whole = int(seconds)
     limit = _Timespec(whole, int((seconds - whole) * 1e9))
-    done = _syscall(
-        ctypes.c_long(_NUMBER),
-        ctypes.c_void_p(address),
-        ctypes.c_int(_WAIT),
-        ctypes.c_uint32(expected),
-        ctypes.byref(limit),
-        ctypes.c_void_p(0),
-        ctypes.c_int(0),
-    )
-    return bool(done == 0)
+    return bool(_wait(_NUMBER, address, _WAIT, expected, limit, None, 0) == 0)
 
 
 def wake(address: int) -> None:
     """Wake everybody who sleeps on the word. A full memory barrier, too: the kernel's look at its waiters is one."""
     if _NUMBER is not None:
-        _syscall(
-            ctypes.c_long(_NUMBER),
-            ctypes.c_void_p(address),
-            ctypes.c_int(_WAKE),
-            ctypes.c_int(_EVERYBODY),
-            ctypes.c_void_p(0),
-            ctypes.c_void_p(0),
-            ctypes.c_int(0),
-        )
+        _wake(_NUMBER, address, _WAKE, _EVERYBODY)
