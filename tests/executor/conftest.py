@@ -20,14 +20,20 @@ from stellatune_plugins.executor import (
     Deadlines,
     Environment,
     LocalExecutor,
+    WasmDecoder,
     WasmDsp,
     WasmDspProcessor,
+    WasmLyrics,
+    WasmLyricsProvider,
+    WasmOutputSink,
+    WasmOutputSinkSession,
+    WasmSource,
+    WasmSourceCatalog,
     activation_of,
     ask,
 )
 from stellatune_plugins.host.services import NoServices, ServedPlugin
-from stellatune_plugins.host.sidecar import SidecarService
-from stellatune_plugins.model import AudioSpec, Block, SampleRate
+from stellatune_plugins.model import AbilityKey, AbilityKind, AudioSpec, Block, SampleRate
 from stellatune_plugins.observe import EventBus
 from stellatune_plugins.package import InstalledPlugin, InstallStore
 
@@ -59,12 +65,23 @@ class Loader:
         return self._known[wasm]
 
 
-class OnlySidecars(NoServices):
-    """A sidecar service, and nothing else."""
+ACTORS = {
+    AbilityKind.DECODER: "decoder_actor.c",
+    AbilityKind.SOURCE: "source_actor.c",
+    AbilityKind.LYRICS: "lyrics_actor.c",
+    AbilityKind.DSP: "actor.c",
+    AbilityKind.OUTPUT_SINK: "sink_actor.c",
+}
+DECODER_RULES = {"decoder": {"ext_scores": [{"ext": "rawf", "score": 80}], "wildcard_score": 1}}
 
-    def __init__(self, plugin: ServedPlugin, sidecars: SidecarService) -> None:
+
+class Services(NoServices):
+    """Those services that a test brings, and no others."""
+
+    def __init__(self, plugin: ServedPlugin, **given: Any) -> None:
         super().__init__(plugin)
-        self.sidecars = sidecars
+        for name, service in given.items():
+            setattr(self, name, service)
 
 
 class Stage:
@@ -87,6 +104,26 @@ class Stage:
         key, _ = next(self.enable(part, **how).manifest.ability_keys())
         return WasmDsp(self.executor, key)
 
+    def decoder(self, part: str = "", **how: Any) -> WasmDecoder:
+        """What opens tracks with the actor."""
+        return WasmDecoder(self.executor, self._ability(AbilityKind.DECODER, part, **how))
+
+    def catalog(self, part: str = "", **how: Any) -> WasmSourceCatalog:
+        """A catalogue of the actor."""
+        return WasmSource(self.executor, self._ability(AbilityKind.SOURCE, part, **how)).create()
+
+    def provider(self, part: str = "", **how: Any) -> WasmLyricsProvider:
+        """A lyrics provider of the actor."""
+        return WasmLyrics(self.executor, self._ability(AbilityKind.LYRICS, part, **how)).create()
+
+    def sink(self, part: str = "", **how: Any) -> WasmOutputSinkSession:
+        """An output of the actor."""
+        return WasmOutputSink(self.executor, self._ability(AbilityKind.OUTPUT_SINK, part, **how)).create()
+
+    def _ability(self, kind: AbilityKind, part: str, **how: Any) -> AbilityKey:
+        key, _ = next(self.enable(part, kind=kind, **how).manifest.ability_keys())
+        return key
+
     def processor(self, part: str = "", **how: Any) -> WasmDspProcessor:
         """A processor of the actor."""
         return self.dsp(part, **how).create(SPEC)
@@ -94,12 +131,14 @@ class Stage:
 
 @pytest.fixture(scope="session")
 def actor() -> Callable[..., bytes]:
-    """Gives the actor's component in a part."""
+    """Gives an actor's component in a part."""
     builder = _load("guest_builder")
-    plain = builder.build_component(GUESTS / "actor.c")
+    plain: dict[AbilityKind, bytes] = {}
 
-    def with_part(part: str = "", *, long_messages: bool = False) -> bytes:
-        data: bytes = builder.with_part(plain, part, long_messages=long_messages)
+    def with_part(part: str = "", *, kind: AbilityKind = AbilityKind.DSP, long_messages: bool = False) -> bytes:
+        if kind not in plain:
+            plain[kind] = builder.build_component(GUESTS / ACTORS[kind], kind.world_name)
+        data: bytes = builder.with_part(plain[kind], part, long_messages=long_messages)
         return data
 
     return with_part
@@ -134,7 +173,8 @@ def install(tmp_path: Path, actor: Callable[..., bytes]) -> Callable[..., Instal
         part: str = "",
         *,
         plugin: str = PLUGIN,
-        world: str = "dsp-plugin",
+        kind: AbilityKind = AbilityKind.DSP,
+        world: str | None = None,
         components: tuple[str, ...] = ("main",),
         parts: dict[str, str] | None = None,
         wasm: bytes | None = None,
@@ -145,8 +185,9 @@ def install(tmp_path: Path, actor: Callable[..., bytes]) -> Callable[..., Instal
         (folder / "wasm").mkdir(parents=True)
         for name in components:
             played = (parts or {}).get(name, part)
-            code = wasm or actor(played, long_messages=long_messages)
+            code = wasm or actor(played, kind=kind, long_messages=long_messages)
             (folder / "wasm" / f"{name}.wasm").write_bytes(code)
+        rules = DECODER_RULES if kind is AbilityKind.DECODER else {}
         manifest = {
             "schema_version": 1,
             "id": plugin,
@@ -157,8 +198,8 @@ def install(tmp_path: Path, actor: Callable[..., bytes]) -> Callable[..., Instal
                 {
                     "id": name,
                     "path": f"wasm/{name}.wasm",
-                    "world": f"stellatune:plugin/{world}@0.1.0",
-                    "abilities": [{"kind": "dsp", "type_id": f"actor-{name}", **ability}],
+                    "world": f"stellatune:plugin/{world or kind.world_name}@0.1.0",
+                    "abilities": [{"kind": kind.manifest_name, "type_id": f"actor-{name}", **rules, **ability}],
                 }
                 for name in components
             ],
@@ -183,8 +224,9 @@ def make_stage(
             "limits": StoreLimits(memory_bytes=16 * MIB),
             **settings,
         }
-        if sidecars := values.pop("sidecars", None):
-            values["services"] = lambda plugin: OnlySidecars(plugin, sidecars)
+        given = {name: values.pop(name) for name in ("streams", "http", "sidecars") if name in values}
+        if given:
+            values["services"] = lambda plugin: Services(plugin, **given)
         stage = Stage(Environment(**values), loader, install)
         made.append(stage)
         return stage

@@ -44,6 +44,8 @@ IMPORT(SIDECAR, "lock")
 void sidecar_lock(const void *name, u32 size, u32 has_timeout, u32 timeout, handle_result *out);
 IMPORT(SIDECAR, "[method]process.terminate") void process_terminate(i32 process, u32 grace, unit_result *out);
 IMPORT(SIDECAR, "[resource-drop]process") void process_drop(i32 process);
+IMPORT(SIDECAR, "[method]channel.read")
+void channel_read(i32 channel, u32 most, u32 has_timeout, u32 timeout, bytes_result *out);
 IMPORT(SIDECAR, "[method]channel.close") void channel_close(i32 channel);
 IMPORT(SIDECAR, "[resource-drop]channel") void channel_drop(i32 channel);
 IMPORT(SIDECAR, "[method]process.open-control") void process_open_control(i32 process, handle_result *out);
@@ -66,11 +68,18 @@ static unit_result *use_sidecar(char how) {
     if (got.failed) return fail(got.error.tag, got.error.message);
     i32 process = got.handle;
     process_open_control(process, &got);
+    if (how == '4' && !got.failed) { /* waits for word from it */
+        i32 channel = got.handle;
+        bytes_result word;
+        channel_read(channel, 16, 0, 0, &word);
+        channel_drop(channel), process_drop(process);
+        return word.failed ? fail(word.error.tag, word.error.message) : done();
+    }
     if (!got.failed) channel_close(got.handle), channel_drop(got.handle);
     unit_result ended;
     process_terminate(process, 10, &ended);
     process_drop(process);
-    return done();
+    return ended.failed ? fail(ended.error.tag, ended.error.message) : done();
 }
 
 /* ---- printing, in the build with -DTALKS ---- */

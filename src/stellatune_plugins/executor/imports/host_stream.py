@@ -11,7 +11,7 @@ from stellatune_plugins.executor.names import HOST_STREAM
 from stellatune_plugins.executor.results import optional
 from stellatune_plugins.host.stream import HostStream, HttpMethod, OpenRequest, StreamKind, StreamService
 
-MAX_READ: Final = 1024 * 1024
+MAX_READ: Final = 256 * 1024
 """Bytes that one read gives at most, whatever the guest asks for: it may get fewer, and asks again."""
 MAX_POSITION: Final = 2**64 - 1
 _WHENCE: Final = {"start": 0, "current": 1, "end": 2}

@@ -30,7 +30,7 @@ from stellatune_plugins.executor.worlds.exported import ExportedInstance
 from stellatune_plugins.executor.worlds.metadata import duration, metadata_of
 from stellatune_plugins.model import DecoderInfo, Frames
 
-MAX_CHUNK_BYTES: Final = 1024 * 1024
+MAX_CHUNK_BYTES: Final = 256 * 1024
 """Samples that one read asks for at most."""
 MAX_GAPLESS_FRAMES: Final = 1_000_000
 """Delay or padding: the host holds so many frames back."""

@@ -37,7 +37,7 @@ from stellatune_plugins.host.stream import HostStream
 
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 """Of one answer to a list request."""
-MAX_READ: Final = 1024 * 1024
+MAX_READ: Final = 256 * 1024
 """Bytes that one read of a processed stream asks for at most."""
 MAX_STREAMS: Final = 64
 """Processed streams of one catalogue that are open at once."""

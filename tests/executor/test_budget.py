@@ -1,0 +1,262 @@
+"""Waits in the host end before the guest's call does, and with the teardown."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from host_fakes import MemoryStream, Streams, WaitingStream, rawf
+
+from stellatune_plugins.errors import InstanceDead, PluginFailure, StellatuneError
+from stellatune_plugins.executor import Deactivate, Deactivated, Deadlines, ask
+from stellatune_plugins.host import budget
+from stellatune_plugins.host.sidecar import (
+    LaunchSpec,
+    SidecarChannel,
+    SidecarLockGuard,
+    SidecarProcess,
+    TransportWish,
+)
+from stellatune_plugins.model import DisableReason, Frames
+
+LATE = 0.5
+"""Seconds that a call may come back late here, where two cores may be busy with other tests."""
+
+
+class Waiting:
+    """Every function of every service waits as long as it may, then answers ``timeout``."""
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+        self.entered = threading.Event()
+        self.closed = threading.Event()
+
+    def wait(self, closed: threading.Event | None = None) -> None:
+        seconds = budget.within(self.timeout)
+        self.entered.set()
+        if (closed or self.closed).wait(seconds):
+            raise PluginFailure("io", "closed")
+        raise PluginFailure("timeout", "nothing came")
+
+
+class Http(Waiting):
+    """Fetches nothing."""
+
+    def fetch_json(self, url: str) -> str:
+        self.wait()
+        return url
+
+
+class SlowChannel(SidecarChannel):
+    """Waits in both directions."""
+
+    def __init__(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+        self._closed = threading.Event()
+
+    def transport(self) -> str:
+        return "stdio"
+
+    def write(self, data: bytes) -> int:
+        self._waiting.wait(self._closed)
+        return len(data)
+
+    def read(self, max_bytes: int, timeout_ms: int | None) -> bytes:
+        self._waiting.wait(self._closed)
+        return b""
+
+    def close(self) -> None:
+        self._closed.set()
+
+
+class SlowProcess(SidecarProcess):
+    """Waits in everything but its making."""
+
+    def __init__(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+
+    def open_control(self) -> SidecarChannel:
+        return SlowChannel(self._waiting)
+
+    def open_data(self, role: str, preferred: tuple[TransportWish, ...]) -> SidecarChannel:
+        return SlowChannel(self._waiting)
+
+    def wait_exit(self, timeout_ms: int | None) -> int | None:
+        self._waiting.wait()
+        return None
+
+    def terminate(self, grace_ms: int) -> None:
+        self._waiting.wait()
+
+    def close(self) -> None:
+        self._waiting.closed.set()
+
+
+class Sidecars(Waiting):
+    """Launches at once, or waits for that too."""
+
+    def __init__(self, timeout: float, *, launches: bool) -> None:
+        super().__init__(timeout)
+        self.launches = launches
+
+    def launch(self, spec: LaunchSpec) -> SidecarProcess:
+        if not self.launches:
+            self.wait()
+        return SlowProcess(self)
+
+    def lock(self, name: str, timeout_ms: int | None) -> SidecarLockGuard:
+        self.wait()
+        raise AssertionError
+
+
+def _waits(make_stage: Any, which: str, timeout: float, **how: Any) -> tuple[Any, Waiting, Callable[[], Any]]:
+    """An instance, the service behind it, and a call that waits in the import."""
+    if which == "fetch-json":
+        http = Http(timeout)
+        provider = make_stage(http=http, **how).provider()
+        return provider, http, lambda: provider.search("x")
+    if which == "stream.read":
+        waiting = Waiting(timeout)
+        stream = WaitingStream(timeout)
+        stream.entered, stream.closed = waiting.entered, waiting.closed
+        catalog = make_stage(streams=Streams(lambda _: stream), **how).catalog()
+        return catalog, waiting, lambda: catalog.apply_config('{"tour": 5}')
+    if which == "stream.open":
+        waiting = Waiting(timeout)
+
+        def open_(_: Any) -> MemoryStream:
+            waiting.wait()
+            raise AssertionError
+
+        catalog = make_stage(streams=Streams(open_), **how).catalog()
+        return catalog, waiting, lambda: catalog.apply_config('{"tour": 5}')
+    sidecars = Sidecars(timeout, launches=which != "launch")
+    processor = make_stage(sidecars=sidecars, **how).processor()
+    config = {"launch": 1, "lock": 2, "terminate": 1, "channel.read": 4}[which]
+    return processor, sidecars, lambda: processor.apply_config(f'{{"sidecar": {config}}}')
+
+
+WAITS = ["fetch-json", "stream.read", "stream.open", "launch", "lock", "terminate", "channel.read"]
+
+
+@pytest.mark.parametrize("which", WAITS)
+def test_a_wait_ends_at_the_imports_own_deadline(make_stage: Any, which: str) -> None:
+    """The guest is back right after it, answers what it was told, and lives."""
+    instance, _, call = _waits(make_stage, which, 0.1, deadlines=Deadlines())
+    with instance:
+        started = time.perf_counter()
+        with pytest.raises(PluginFailure, match="timeout"):
+            call()
+        assert 0.09 < time.perf_counter() - started < 0.1 + LATE
+        instance.plan_config("{}")
+
+
+@pytest.mark.parametrize("which", WAITS)
+def test_a_wait_ends_before_the_guests_call_does(make_stage: Any, which: str) -> None:
+    """An import that would wait for an hour gives up a little earlier than the call, so that the guest can say so."""
+    instance, _, call = _waits(make_stage, which, 3600, deadlines=Deadlines.uniform(0.6))
+    with instance:
+        started = time.perf_counter()
+        with pytest.raises(PluginFailure, match="timeout"):
+            call()
+        assert time.perf_counter() - started < 0.6 + LATE
+        instance.plan_config("{}")
+
+
+def test_how_late_a_guest_comes_back(make_stage: Any) -> None:
+    """Over many waits, the middle one is within the 50 ms that are promised, on any machine that is not drowning."""
+    late = []
+    instance, _, call = _waits(make_stage, "fetch-json", 0.02, deadlines=Deadlines())
+    with instance:
+        for _ in range(30):
+            started = time.perf_counter()
+            with pytest.raises(PluginFailure, match="timeout"):
+                call()
+            late.append(time.perf_counter() - started - 0.02)
+    assert statistics.median(late) < 0.05
+
+
+def test_a_guest_behind_a_guest_ends_first(make_stage: Any) -> None:
+    """A decoder reads from a source that waits: the source answers, then the decoder does, and both live."""
+    stream = WaitingStream(3600)
+    stage = make_stage(streams=Streams(lambda _: stream), deadlines=Deadlines.uniform(0.8))
+    head = rawf(np.zeros((10, 2), np.float32))
+    catalog = stage.catalog(plugin="org.example.source")
+
+    class Behind(MemoryStream):
+        def read(self, max_bytes: int) -> bytes:
+            if self.position < 12:
+                return super().read(max_bytes)
+            catalog.apply_config('{"tour": 5}')
+            raise AssertionError
+
+    with catalog, stage.decoder().open(Behind(head), None) as session:
+        started = time.perf_counter()
+        with pytest.raises(PluginFailure, match="timeout") as caught:
+            session.read_pcm(Frames(10))
+        assert time.perf_counter() - started < 0.8 + LATE
+        assert isinstance(caught.value.__cause__, PluginFailure)
+        catalog.plan_config("{}")
+        session.plan_config("{}")
+
+
+@pytest.mark.parametrize("end", ["close", "deactivate"])
+@pytest.mark.parametrize("which", ["stream.read", "terminate", "channel.read"])
+def test_a_teardown_ends_a_wait(make_stage: Any, which: str, end: str) -> None:
+    """Streams and channels are closed under the guest that waits for one, so nobody waits for the wait."""
+    instance, waiting, call = _waits(make_stage, which, 30, deadlines=Deadlines(call=30))
+    seen: list[StellatuneError] = []
+
+    def run() -> None:
+        try:
+            call()
+        except StellatuneError as error:
+            seen.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert waiting.entered.wait(10)
+    started = time.perf_counter()
+    if end == "close":
+        instance.close()
+    else:
+        executor, plugin = instance._executor, instance.ability.plugin_id
+        reply = ask(executor, Deactivate(plugin, DisableReason.HOST_DISABLE), Deactivated)
+        assert not reply.forced
+    thread.join(10)
+    assert not thread.is_alive()
+    assert time.perf_counter() - started < 5
+    assert [type(error) for error in seen] == [PluginFailure]
+    with pytest.raises(InstanceDead):
+        instance.plan_config("{}")
+    instance.close()
+
+
+def test_a_teardown_ends_a_track_that_is_being_opened(make_stage: Any) -> None:
+    """Opening waits for a stream too; the session that never was leaves nothing."""
+    stream = WaitingStream(30)
+    stage = make_stage(deadlines=Deadlines())
+    decoder = stage.decoder()
+    seen: list[StellatuneError] = []
+
+    def run() -> None:
+        try:
+            decoder.open(stream, None)
+        except StellatuneError as error:
+            seen.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert stream.entered.wait(10)
+    started = time.perf_counter()
+    ask(stage.executor, Deactivate(decoder.ability.plugin_id, DisableReason.SHUTDOWN), Deactivated)
+    thread.join(10)
+    assert not thread.is_alive()
+    assert time.perf_counter() - started < 5
+    assert len(seen) == 1
+    assert len(stage.executor.streams) == 0
