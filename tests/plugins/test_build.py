@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ["crossfeed", "gain", "limiter", "parametric-eq", "reverb"]
+BUNDLED = ROOT / "src" / "stellatune_plugins" / "bundled"
+NAMES = sorted(path.parent.name for path in (ROOT / "plugins").glob("*/*.c"))
+"""Whatever is written in C is shipped."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -24,7 +26,7 @@ def test_committed_packages_are_reproduced(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_of_the_builder_s_machine_is_inside(name: str) -> None:
     """A committed module holds no path of the machine that built it."""
-    folder = ROOT / "src" / "stellatune_plugins" / "bundled" / f"dev.stellatune.{name}" / "wasm"
+    folder = BUNDLED / f"dev.stellatune.{name}" / "wasm"
     for module in folder.glob("*.wasm"):
         data = module.read_bytes()
         assert str(ROOT).encode() not in data
@@ -32,10 +34,15 @@ def test_nothing_of_the_builder_s_machine_is_inside(name: str) -> None:
         assert b"/tmp/" not in data
 
 
+def test_nothing_else_is_shipped() -> None:
+    """Each committed package has its source."""
+    assert sorted(path.name for path in BUNDLED.iterdir()) == [f"dev.stellatune.{name}" for name in NAMES]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_manifest_names_files_that_exist(name: str) -> None:
     """The manifest's component and its two JSON strings are usable."""
-    package = ROOT / "src" / "stellatune_plugins" / "bundled" / f"dev.stellatune.{name}"
+    package = BUNDLED / f"dev.stellatune.{name}"
     manifest = json.loads((package / "plugin.json").read_text("utf-8"))
     (component,) = manifest["components"]
     (ability,) = component["abilities"]
