@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from stellatune_plugins.errors import PluginFailure
 from stellatune_plugins.host.deadline import Deadline
 from stellatune_plugins.host.egress import ConnectionLost, connect_socket
 from stellatune_plugins.host.network import PluginNetwork
 from stellatune_plugins.host.timeouts import HostTimeouts
 from stellatune_plugins.model import PluginId
-from stellatune_plugins.package import Authority, Denial, parse_grant
+from stellatune_plugins.package import Authority, Denial, FilePermission, parse_grant
 
 QUICK = HostTimeouts(connect=2.0, read=2.0, file=2.0, fetch=2.0)
 
@@ -76,3 +77,35 @@ class Bench:
         for network in self._networks:
             network.close()
             assert network.open_connections == 0
+
+
+class Generous:
+    """An authority that lets every name and public address through, and nothing local: the guard stands alone."""
+
+    plugin = PluginId("org.example.generous")
+
+    def __init__(self, folder: Path) -> None:
+        self.root = self.data = folder
+        self.denials: list[tuple[str, str, str | None]] = []
+
+    def may_connect(self, scheme: str, host: str, port: int) -> bool:
+        return True
+
+    def may_reach_local(self, scheme: str, host: str, port: int) -> bool:
+        return False
+
+    def file_roots(self) -> tuple[FilePermission, ...]:
+        return ()
+
+    def denied(self, what: str, wanted: str, grant: str | None) -> PluginFailure:
+        self.denials.append((what, wanted, grant))
+        return PluginFailure("denied", f"may not {what} {wanted}")
+
+
+def case_of(call: Callable[[], object]) -> str:
+    """The case that a call answers with; ``ok`` where it works."""
+    try:
+        call()
+    except PluginFailure as failure:
+        return failure.case
+    return "ok"
