@@ -68,7 +68,7 @@ def test_uninstall_does_what_it_can(run: Run) -> None:
     run("plugin", "install", "gain")
     result = run("plugin", "uninstall", GAIN, "dev.example.nothing", "--json")
     assert result.code == 1
-    assert result.json["uninstalled"] == [{"id": GAIN, "state": "removed"}]
+    assert result.json["uninstalled"] == [{"id": GAIN, "state": "removed", "data_removed": False}]
     assert result.json["failed"][0]["item"] == "dev.example.nothing"
     assert result.json["error"]["code"] == "plugin-not-installed"
     assert run("plugin", "list", "--json").json["installed"] == []

@@ -27,6 +27,7 @@ _PLUGIN_COMMANDS = {
     "install": "Install packages: folders, zips, or names of bundled ones.",
     "list": "List what is there: installed packages and native plugins.",
     "info": "Show one plugin: versions, abilities, configuration, permissions.",
+    "permissions": "Show what a plugin may do; grant and revoke.",
     "upgrade": "Replace plugins by other versions; the old one stays for rollback.",
     "rollback": "Go back to the version before the last upgrade.",
     "uninstall": "Remove plugins.",

@@ -158,6 +158,22 @@ def packages(bench: Workbench) -> Iterator[Finding]:
         yield Finding(check="plugins", grade=Grade.NOTE, text="none is installed", hint=hint)
 
 
+def grants(bench: Workbench) -> Iterator[Finding]:
+    """What was granted can be read, and what plugins lack is named."""
+    for plugin in bench.store.list():
+        missing = bench.grants.missing(plugin.manifest)
+        if missing:
+            yield Finding(
+                check="grants",
+                grade=Grade.NOTE,
+                text=f"{plugin.id} asks for what it was not granted: {', '.join(map(printable, missing))}",
+                hint=f"see `stellatune plugin permissions {plugin.id}`",
+            )
+    entries = bench.grants.audit(limit=1)
+    text = f"{bench.home.grants}, readable" if entries else "nothing was granted yet"
+    yield Finding(check="grants", grade=Grade.OK, text=text)
+
+
 def natives(bench: Workbench) -> Iterator[Finding]:
     """Every native plugin loads, or says why it cannot."""
     grades = {"ready": Grade.OK, "unavailable": Grade.NOTE}
@@ -187,6 +203,7 @@ CHECKS: dict[str, Check] = {
     "home": home,
     "engine": engine,
     "plugins": packages,
+    "grants": grants,
     "native": natives,
     "programs": programs,
 }

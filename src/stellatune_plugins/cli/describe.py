@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
+from stellatune_plugins.cli.grant_text import asked
 from stellatune_plugins.cli.text import printable, size
-from stellatune_plugins.package import InstalledPlugin, Permissions
+from stellatune_plugins.package import Grant, InstalledPlugin
 
 
 def summary(plugin: InstalledPlugin) -> dict[str, Any]:
@@ -29,8 +30,8 @@ def summary(plugin: InstalledPlugin) -> dict[str, Any]:
     }
 
 
-def details(plugin: InstalledPlugin, previous: InstalledPlugin | None) -> dict[str, Any]:
-    """Everything that ``plugin info`` shows."""
+def details(plugin: InstalledPlugin, previous: InstalledPlugin | None, granted: Collection[Grant]) -> dict[str, Any]:
+    """Everything that ``plugin info`` shows; ``granted`` is what counts of the user's grants."""
     manifest, receipt = plugin.manifest, plugin.receipt
     return summary(plugin) | {
         "description": manifest.description,
@@ -39,7 +40,8 @@ def details(plugin: InstalledPlugin, previous: InstalledPlugin | None) -> dict[s
         "previous_version": previous.version if previous else None,
         "installed_at": dt.datetime.fromtimestamp(receipt.installed_at_ms / 1000, dt.UTC).isoformat(timespec="seconds"),
         "source": receipt.source,
-        "asks_for": asked(manifest.permissions),
+        "asks_for": asked(manifest),
+        "granted": sorted(map(str, granted)),
         "components": [
             {
                 "id": component.id,
@@ -60,19 +62,6 @@ def details(plugin: InstalledPlugin, previous: InstalledPlugin | None) -> dict[s
         ],
         "files": [{"path": f.path, "bytes": f.size, "sha256": f.sha256} for f in receipt.files],
     }
-
-
-def asked(permissions: Permissions) -> list[str]:
-    """What a plugin asks for, a line each."""
-    lines = [f"{f.access} files at {f.path}" for f in permissions.files]
-    lines += [f"network: {h.host}" + (f":{h.port}" if h.port else "") for h in permissions.hosts]
-    if permissions.local_network:
-        lines.append("network: this machine and the local network")
-    if permissions.sidecar:
-        lines.append("run a native helper program")
-    if permissions.memory_mib is not None:
-        lines.append(f"{permissions.memory_mib} MiB of memory an instance")
-    return lines
 
 
 def info_text(data: dict[str, Any]) -> str:
@@ -97,6 +86,8 @@ def _info_lines(data: dict[str, Any]) -> Iterator[str]:
         if value:
             yield f"{label + ':':16} {printable(value)}"
     yield f"{'asks for:':16} " + ("; ".join(map(printable, data["asks_for"])) or "nothing beyond its own folders")
+    if data["asks_for"] or data["granted"]:
+        yield f"{'granted:':16} " + (", ".join(map(printable, data["granted"])) or "nothing")
     for component in data["components"]:
         yield f"\ncomponent {component['id']}: {printable(component['path'])}, world {component['world']}"
         for ability in component["abilities"]:

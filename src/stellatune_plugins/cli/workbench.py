@@ -13,7 +13,7 @@ from stellatune_plugins.cli.progress import CompileNote
 from stellatune_plugins.model import RuntimeRoute
 from stellatune_plugins.model.home import Home
 from stellatune_plugins.observe import EventBus, PluginLogs
-from stellatune_plugins.package import InstallStore
+from stellatune_plugins.package import Grants, InstallStore
 
 if TYPE_CHECKING:
     from stellatune_plugins.registry import PluginRuntime
@@ -32,9 +32,14 @@ class Workbench:
         self.compile_note = CompileNote()
 
     @functools.cached_property
+    def grants(self) -> Grants:
+        """What the user lets plugins do."""
+        return Grants(self.home, self.bus)
+
+    @functools.cached_property
     def store(self) -> InstallStore:
         """The installed plugins; what an interrupted command left behind is cleaned up first."""
-        store = InstallStore(self.home.plugins, self.bus)
+        store = InstallStore(self.home.plugins, self.bus, grants=self.grants)
         store.recover()
         return store
 

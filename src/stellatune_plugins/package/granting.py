@@ -11,7 +11,15 @@ from stellatune_plugins.model import Home, PluginId
 from stellatune_plugins.observe import EventBus
 from stellatune_plugins.observe.events import PermissionGranted, PermissionRevoked
 from stellatune_plugins.package.authority import Authority, OnDenied
-from stellatune_plugins.package.grants import Grant, GrantKind, asked_grants, effective_grants, is_asked, real_path
+from stellatune_plugins.package.grants import (
+    Grant,
+    GrantKind,
+    asked_grants,
+    effective_grants,
+    is_asked,
+    is_part_of,
+    real_path,
+)
 from stellatune_plugins.package.ledger import AuditEntry, Ledger
 from stellatune_plugins.package.manifest import FileAccess, Manifest
 from stellatune_plugins.package.widening import Widening, widening
@@ -54,10 +62,19 @@ class Grants:
         return self.ledger.audit(plugin, limit=limit)
 
     def missing(self, manifest: Manifest) -> tuple[Grant, ...]:
-        """What is asked for and not granted, not even in part where that is a matter of more or less."""
+        """What is asked for and not granted, not even in part."""
         held = self.granted(manifest)
-        single = {grant.kind for grant in held if grant.kind.is_single}
-        return tuple(g for g in asked_grants(manifest) if g not in held and g.kind not in single)
+        return tuple(asked for asked in asked_grants(manifest) if not any(is_part_of(g, asked) for g in held))
+
+    def require_grantable(self, manifest: Manifest, grants: Iterable[Grant]) -> None:
+        """Whether :meth:`grant` would grant these; raises as it does."""
+        for grant in grants:
+            fault = None if is_asked(manifest, grant) else "the plugin does not ask for it"
+            fault = fault or self._fault(grant)
+            if fault:
+                raise GrantRefused(
+                    f"{grant} cannot be granted: {fault}", plugin=manifest.id, operation="grant", grant=str(grant)
+                )
 
     # --- changing ---------------------------------------------------------------------------------------------------
 
@@ -69,13 +86,7 @@ class Grants:
             StateFailed: nothing was written.
         """
         wanted = tuple(grants)
-        for grant in wanted:
-            fault = None if is_asked(manifest, grant) else "the plugin does not ask for it"
-            fault = fault or self._fault(grant)
-            if fault:
-                raise GrantRefused(
-                    f"{grant} cannot be granted: {fault}", plugin=manifest.id, operation="grant", grant=str(grant)
-                )
+        self.require_grantable(manifest, wanted)
         new = sorted(self.ledger.put(manifest.id, manifest.version, wanted)) if wanted else []
         for grant in new:
             self._bus.emit(PermissionGranted(plugin=manifest.id, version=manifest.version, grant=str(grant)))

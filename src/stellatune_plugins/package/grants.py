@@ -261,6 +261,17 @@ def _holds(asked: FilePermission, granted: FilePermission) -> bool:
     return enough and Path(granted.path).is_relative_to(real_path(asked.path))
 
 
+def is_part_of(granted: Grant, asked: Grant) -> bool:
+    """Whether a grant gives the whole or a part of what another one would."""
+    if granted.kind is not asked.kind:
+        return False
+    if granted.kind is GrantKind.HOST:
+        return covers(asked.host, granted.host)
+    if granted.kind is GrantKind.FILES:
+        return _holds(asked.files, granted.files)
+    return granted == asked or granted.kind.is_single
+
+
 def effective_grants(manifest: Manifest, granted: Iterable[Grant]) -> frozenset[Grant]:
     """What is both asked for and granted."""
     return frozenset(grant for grant in granted if is_asked(manifest, grant))

@@ -9,7 +9,7 @@ from stellatune_plugins.cli.workbench import Workbench
 
 
 def info(plugin: str, /, *, common: Common | None = None) -> None:
-    """Show one plugin: versions, abilities, configuration schema and defaults, permissions asked for, digest.
+    """Show one plugin: versions, abilities, configuration schema and defaults, permissions, digest.
 
     Args:
         plugin: The plugin's id.
@@ -18,7 +18,8 @@ def info(plugin: str, /, *, common: Common | None = None) -> None:
     common = common or Common()
     with Workbench(common) as bench:
         found = bench.store.info(plugin)
-    data = details(found.installed, found.previous)
+        granted = bench.grants.granted(found.installed.manifest)
+    data = details(found.installed, found.previous, granted)
     if common.json:
         print_json(data)
     else:
