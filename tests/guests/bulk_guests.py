@@ -21,6 +21,7 @@ from stellatune_plugins.engine import (
     WasmEngine,
 )
 from stellatune_plugins.engine.lanes import attach_lanes, graft_lanes
+from stellatune_plugins.engine.world import contract_package
 
 STREAM = "stellatune:plugin/host-stream@0.1.0"
 SIDECAR = "stellatune:plugin/sidecar@0.1.0"
@@ -76,6 +77,14 @@ class Process:
         self.channel = channel
 
 
+class LockGuard:
+    """Never given."""
+
+
+def _unwanted(*values: Any) -> Any:
+    raise AssertionError(f"nobody should have called this: {values}")
+
+
 class Host:
     """What the guest's imports do; a test replaces what it wants otherwise."""
 
@@ -84,11 +93,15 @@ class Host:
         self.channel = Channel()
         self.imports = HostImports()
         add = self.imports.add
+        for interface in (STREAM, SIDECAR):
+            for name in contract_package().interfaces[interface.partition("/")[2].partition("@")[0]].functions:
+                add(interface, name, _unwanted)
         self.imports.add_resource(STREAM, "host-stream-handle", Stream)
         add(STREAM, "open", lambda _request: Ok(self.stream))
         add(STREAM, "[method]host-stream-handle.read", self.read)
         self.imports.add_resource(SIDECAR, "process", Process)
         self.imports.add_resource(SIDECAR, "channel", Channel)
+        self.imports.add_resource(SIDECAR, "lock-guard", LockGuard)
         add(SIDECAR, "launch", lambda _spec: Ok(Process(self.channel)))
         add(SIDECAR, "[method]process.open-control", lambda process: Ok(process.channel))
         add(SIDECAR, "[method]channel.read", lambda channel, most, _timeout: self.read(channel, most))

@@ -32,7 +32,7 @@ class LaneChoice:
     def __init__(self, bus: EventBus | None, most_bytes: int) -> None:
         self._bus = bus
         self._most_bytes = most_bytes
-        self._refused: set[bytes] = set()
+        self._refused: dict[bytes, str] = {}
 
     def grafted(self, job: CompileJob) -> CompileJob:
         """The job with lanes on its component, or the job itself where that has no use or no known layout."""
@@ -45,7 +45,9 @@ class LaneChoice:
             return job
         if graft is None or len(graft.wasm) > self._most_bytes:
             return job
-        if self._refused and _digest(graft.wasm) in self._refused:
+        before = self._refused.get(_digest(graft.wasm)) if self._refused else None
+        if before is not None:
+            self._report(job, before)
             return job
         for function, reason in graft.refused.items():
             self._report(job, f"{function}: {reason}")
@@ -64,7 +66,7 @@ class LaneChoice:
         reason = outcome.message if isinstance(outcome, WasmInvalid) else _misfit(job, outcome)
         if reason is None:
             return True
-        self._refused.add(_digest(job.wasm))
+        self._refused[_digest(job.wasm)] = reason
         self._report(job, reason)
         return False
 
