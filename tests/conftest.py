@@ -16,6 +16,12 @@ hypothesis.settings.register_profile("house", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("house")
 
 
+def _landlock() -> bool:
+    from stellatune_plugins.host.sidecar.keeper import landlock  # noqa: PLC0415 - few tests need it
+
+    return landlock.abi() >= landlock.NEEDED_ABI
+
+
 def _has(program: str) -> Callable[[], bool]:
     return lambda: shutil.which(program) is not None
 
@@ -23,6 +29,7 @@ def _has(program: str) -> Callable[[], bool]:
 NEEDS: dict[str, Callable[[], bool]] = {
     "bwrap": _has("bwrap"),
     "ffmpeg": _has("ffmpeg"),
+    "landlock": _landlock,
     "flac": _has("flac"),
     "openssl": _has("openssl"),
     "parec": _has("parec"),

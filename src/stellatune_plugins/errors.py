@@ -214,6 +214,16 @@ class StateBusy(StateFailed):
     default_hint = "wait for the other stellatune process, then try again"
 
 
+# --- sidecars -------------------------------------------------------------------------------------------------------
+
+
+class SidecarFailed(StellatuneError):
+    """Raised when a sidecar that a plugin cannot do without does not run."""
+
+    code = "sidecar-failed"
+    default_hint = "`stellatune plugin logs ID` has the sidecar's own words"
+
+
 # --- engine ---------------------------------------------------------------------------------------------------------
 
 

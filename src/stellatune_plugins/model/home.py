@@ -49,6 +49,16 @@ class Home(msgspec.Struct, frozen=True):
         """What the user has granted to plugins, and the record of grants and denials: an SQLite file."""
         return self.root / "grants.sqlite3"
 
+    @property
+    def sidecars(self) -> Path:
+        """What is remembered of sidecars that failed: an SQLite file."""
+        return self.root / "sidecars.sqlite3"
+
+    @property
+    def run(self) -> Path:
+        """What runs now: one file a host process."""
+        return self.root / "run"
+
     def data_of(self, plugin: PluginId) -> Path:
         """One plugin's own folder."""
         return self.data / plugin

@@ -234,3 +234,53 @@ class NativePluginLoaded(Event, frozen=True, kw_only=True):
     status: str
     detail: str | None = None
     seconds: float
+
+
+class SidecarStarted(Event, frozen=True, kw_only=True):
+    """A sidecar runs; ``tier`` says what keeps it in, ``seconds`` how long the start took."""
+
+    name: ClassVar[str] = "sidecar.started"
+    sidecar: str
+    tier: str
+    pid: int
+    seconds: float
+
+
+class SidecarExited(Event, frozen=True, kw_only=True):
+    """A sidecar ended after ``seconds`` and nothing of it is left; ``intended`` where the host stopped it.
+
+    ``code`` is 128 and the signal's number where a signal ended it.
+    """
+
+    name: ClassVar[str] = "sidecar.exited"
+    sidecar: str
+    code: int
+    intended: bool
+    seconds: float
+
+
+class SidecarRestarted(Event, frozen=True, kw_only=True):
+    """A sidecar that had ended runs again; ``attempt`` counts the restarts since it was last healthy."""
+
+    name: ClassVar[str] = "sidecar.restarted"
+    sidecar: str
+    attempt: int
+    delay: float
+
+
+class SidecarFailedToStart(Event, frozen=True, kw_only=True):
+    """A sidecar could not be started."""
+
+    name: ClassVar[str] = "sidecar.failed"
+    sidecar: str
+    tier: str
+    message: str
+
+
+class SidecarQuarantined(Event, frozen=True, kw_only=True):
+    """A sidecar failed so often that it is not started again until the quarantine is lifted by hand."""
+
+    name: ClassVar[str] = "sidecar.quarantined"
+    sidecar: str
+    failures: int
+    reason: str

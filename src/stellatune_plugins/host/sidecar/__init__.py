@@ -9,13 +9,19 @@ from stellatune_plugins.host.sidecar.interface import (
     SidecarService,
     TransportWish,
 )
+from stellatune_plugins.host.sidecar.plugin_sidecars import PluginSidecars
+from stellatune_plugins.host.sidecar.service import SidecarHost
+from stellatune_plugins.host.sidecar.settings import SidecarSettings
 
 __all__ = [
     "LaunchSpec",
     "NoSidecars",
+    "PluginSidecars",
     "SidecarChannel",
+    "SidecarHost",
     "SidecarLockGuard",
     "SidecarProcess",
     "SidecarService",
+    "SidecarSettings",
     "TransportWish",
 ]

@@ -1,0 +1,184 @@
+"""A sidecar that runs, with its channels and its folder: started with everything checked, ended with nothing left."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from stellatune_plugins.errors import PluginFailure
+from stellatune_plugins.host.sidecar.interface import LaunchSpec
+from stellatune_plugins.host.sidecar.keeper.plan import Limits
+from stellatune_plugins.host.sidecar.nursery import Nursery
+from stellatune_plugins.host.sidecar.request import channel_plan
+from stellatune_plugins.host.sidecar.roster import Listed, Roster
+from stellatune_plugins.host.sidecar.run import Run, StartFailed
+from stellatune_plugins.host.sidecar.sandbox import Confinement, Sandboxes, SandboxTier, make_plan
+from stellatune_plugins.host.sidecar.sandbox.audio import find_audio
+from stellatune_plugins.host.sidecar.transports import Transports
+from stellatune_plugins.host.sidecar.watcher import Watcher
+from stellatune_plugins.host.timeouts import HostTimeouts
+from stellatune_plugins.observe import EventBus
+from stellatune_plugins.observe.events import (
+    GuestOutput,
+    SidecarExited,
+    SidecarFailedToStart,
+    SidecarStarted,
+)
+
+_numbers: Final = itertools.count(1)
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A start that is allowed: everything is decided."""
+
+    plugin: str
+    version: str
+    sidecar: str
+    root: Path
+    data: Path
+    argv: tuple[str, ...]
+    spec: LaunchSpec
+    tier: SandboxTier
+    network: bool
+    audio: bool
+
+
+class Machinery(msgspec.Struct, frozen=True, kw_only=True):
+    """What every start of one host uses."""
+
+    bus: EventBus
+    timeouts: HostTimeouts
+    limits: Limits
+    sandboxes: Sandboxes
+    nursery: Nursery
+    watcher: Watcher
+    roster: Roster
+
+
+class Hosted:
+    """One run with its channels. Make it by :meth:`start`."""
+
+    def __init__(self, order: Order, run: Run, transports: Transports, machinery: Machinery, private: Path) -> None:
+        self.order = order
+        self.run = run
+        self.transports = transports
+        self._machinery = machinery
+        self._private = private
+        self.intended = False
+        """Whether the host asked it to end."""
+
+    @classmethod
+    def start(cls, order: Order, machinery: Machinery, timeout: float) -> Hosted:
+        """Start it, and tell everybody.
+
+        Raises:
+            PluginFailure: a channel cannot be made, or the program does not start (``io``); nothing is left then.
+        """
+        private = machinery.roster.folder / str(next(_numbers))
+        with contextlib.ExitStack() as undo:
+            (private / "tmp").mkdir(mode=0o700, parents=True)
+            undo.callback(shutil.rmtree, private, ignore_errors=True)
+            transports = Transports(
+                channel_plan(order.spec, order.tier),
+                folder=private,
+                timeouts=machinery.timeouts,
+                # Without a sandbox it has the host's network whatever was granted.
+                network=order.network or order.tier is SandboxTier.NONE,
+            )
+            undo.callback(transports.close)
+            run = cls._run(order, machinery, transports, private, timeout)
+            run.close_stdin = transports.close_stdin
+            transports.started(run)
+            hosted = cls(order, run, transports, machinery, private)
+            undo.pop_all()
+        hosted._announce()
+        return hosted
+
+    @staticmethod
+    def _run(order: Order, machinery: Machinery, transports: Transports, private: Path, timeout: float) -> Run:
+        confinement = Confinement(
+            argv=order.argv,
+            environment=dict(order.spec.env) | transports.environment,
+            root=order.root,
+            data=order.data,
+            private=private,
+            network=order.network,
+            audio=find_audio() if order.audio else None,
+            inherited=transports.inherited,
+            limits=machinery.limits,
+        )
+
+        def on_line(text: str) -> None:
+            machinery.bus.emit(GuestOutput(plugin=order.plugin, stream=f"{order.sidecar} stderr", text=text))
+
+        try:
+            return Run.start(
+                machinery.nursery,
+                machinery.watcher,
+                make_plan(confinement, order.tier, machinery.sandboxes),
+                stdin=transports.stdin,
+                stdout=transports.stdout,
+                on_line=on_line,
+                timeout=timeout,
+            )
+        except StartFailed as error:
+            machinery.bus.emit(
+                SidecarFailedToStart(
+                    plugin=order.plugin, sidecar=order.sidecar, tier=order.tier.value, message=str(error)
+                )
+            )
+            raise PluginFailure("io", f"the sidecar {order.sidecar} did not start: {error}") from error
+
+    def _announce(self) -> None:
+        order = self.order
+        self._machinery.roster.add(
+            Listed(
+                plugin=order.plugin,
+                version=order.version,
+                sidecar=order.sidecar,
+                pid=self.run.pid,
+                tier=order.tier.value,
+                scope=order.spec.scope,
+                started=time.time(),
+            )
+        )
+        self._machinery.bus.emit(
+            SidecarStarted(
+                plugin=order.plugin,
+                sidecar=order.sidecar,
+                tier=order.tier.value,
+                pid=self.run.pid,
+                seconds=self.run.seconds,
+            )
+        )
+        self.run.on_end(self._ended)
+
+    def on_end(self, function: Callable[[int], None]) -> None:
+        """Call with the exit code once it ended."""
+        self.run.on_end(function)
+
+    def stop(self, grace: float) -> None:
+        """Begin to stop it; the host wants it so."""
+        self.intended = True
+        self.run.stop(grace)
+
+    def _ended(self, code: int) -> None:
+        self.transports.close()
+        shutil.rmtree(self._private, ignore_errors=True)
+        self._machinery.roster.remove(self.run.pid)
+        self._machinery.bus.emit(
+            SidecarExited(
+                plugin=self.order.plugin,
+                sidecar=self.order.sidecar,
+                code=code,
+                intended=self.intended,
+                seconds=time.monotonic() - self.run.started_at,
+            )
+        )

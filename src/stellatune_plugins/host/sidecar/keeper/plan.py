@@ -1,0 +1,80 @@
+"""What a keeper is told about its sidecar. The host writes it into an anonymous file as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+PLAIN_DESCRIPTORS: Final = 5
+"""With a request come: the plan, the keeper's end of its channel, the sidecar's stdin, stdout and stderr."""
+MAX_MESSAGE: Final = 4096
+MAX_EXTRA: Final = 64
+"""Descriptors beside the standard streams."""
+STOP: Final = b"stop"
+"""To the keeper: SIGTERM for the sidecar's process group."""
+KILL: Final = b"kill"
+"""To the keeper: an end to everything below it. The end of the channel means the same."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the kernel lets one sidecar have; ``None`` leaves a limit as the host has it."""
+
+    memory: int | None = 2 << 30
+    """Bytes of address space of each process."""
+    processes: int | None = 64
+    """Processes and threads together."""
+    files: int | None = 256
+    """Open files of each process."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is decided about a start."""
+
+    tier: str
+    """``bubblewrap``, ``landlock`` or ``none``."""
+    argv: list[str]
+    env: dict[str, str]
+    folder: str
+    """Where the program starts."""
+    numbers: list[int] = field(default_factory=list)
+    """The descriptors beside the standard streams, by the numbers that the sidecar gets them under."""
+    network: bool = False
+    filtered: bool = True
+    """With the system call filter, which a machine of an unknown kind does not have."""
+    scoped: bool = False
+    """bubblewrap within Landlock's scope for signals and abstract sockets."""
+    limits: Limits = field(default_factory=Limits)
+    rules: list[tuple[str, str]] = field(default_factory=list)
+    """Landlock: path, and ``read``, ``write`` or ``device``."""
+    bubblewrap: str = ""
+    """The program that makes the namespaces."""
+    options: list[str] = field(default_factory=list)
+    """bubblewrap: its own, without those that name descriptors."""
+
+    def write(self) -> int:
+        """The plan in an anonymous file, whose descriptor is the caller's.
+
+        Raises:
+            OSError: no file to be had.
+        """
+        descriptor = os.memfd_create("stellatune-sidecar-plan", os.MFD_CLOEXEC)
+        try:
+            with open(descriptor, "wb", closefd=False) as file:
+                file.write(json.dumps(asdict(self)).encode())
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    @classmethod
+    def read(cls, descriptor: int) -> Plan:
+        """What :meth:`write` wrote; the descriptor is closed."""
+        with open(descriptor, "rb") as file:
+            file.seek(0)
+            data = json.load(file)
+        data["limits"] = Limits(**data["limits"])
+        return cls(**data)

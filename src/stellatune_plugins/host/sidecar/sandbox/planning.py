@@ -1,0 +1,80 @@
+"""A confinement as the plan for one tier."""
+
+from __future__ import annotations
+
+from stellatune_plugins.host.sidecar.keeper import landlock
+from stellatune_plugins.host.sidecar.keeper.plan import Plan
+from stellatune_plugins.host.sidecar.sandbox.audio import DEVICES, AudioAccess
+from stellatune_plugins.host.sidecar.sandbox.confinement import Confinement
+from stellatune_plugins.host.sidecar.sandbox.tiers import Sandboxes, SandboxTier
+
+_TMP_BYTES = 64 << 20
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+
+
+def make_plan(confinement: Confinement, tier: SandboxTier, sandboxes: Sandboxes) -> Plan:
+    """What the keeper is told."""
+    wrapped = tier is SandboxTier.BUBBLEWRAP
+    return Plan(
+        tier=tier.value,
+        argv=list(confinement.argv),
+        env=confinement.variables(),
+        folder=str(confinement.data),
+        numbers=list(confinement.inherited),
+        network=confinement.network,
+        filtered=sandboxes.filtered,
+        scoped=landlock.abi() >= landlock.NEEDED_ABI,
+        limits=confinement.limits,
+        rules=landlock_rules(confinement) if tier is SandboxTier.LANDLOCK else [],
+        bubblewrap=sandboxes.bubblewrap or "" if wrapped else "",
+        options=bubblewrap_options(confinement, sandboxes) if wrapped else [],
+    )
+
+
+def landlock_rules(confinement: Confinement) -> list[tuple[str, str]]:
+    """Paths, and what may be done with them. Sound servers are out of reach: no socket can be told from another."""
+    rules = [(str(path), "read") for path in (*confinement.readable(), confinement.root)]
+    rules += [(str(path), "write") for path in (confinement.data, confinement.private)]
+    rules += [(path, "device") for path in _DEVICES]
+    if confinement.audio is not None and confinement.audio.devices:
+        rules.append((str(DEVICES), "device"))
+    return rules
+
+
+def bubblewrap_options(confinement: Confinement, sandboxes: Sandboxes) -> list[str]:
+    """Bubblewrap's arguments: namespaces, then the file system from the bottom up, then the environment."""
+    options = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    if not confinement.network:
+        options.append("--unshare-net")
+    if sandboxes.disables_namespaces:
+        options.append("--disable-userns")
+    options += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "sidecar"]
+    options += ["--proc", "/proc", "--dev", "/dev"]
+    if sandboxes.disables_namespaces:  # the same version brought sizes
+        options += ["--size", str(_TMP_BYTES), "--tmpfs", "/dev/shm", "--size", str(_TMP_BYTES)]  # noqa: S108 - in there
+    options += ["--tmpfs", "/tmp"]  # noqa: S108 - the sandbox's own
+    for path in (*confinement.readable(), confinement.root):
+        if path.is_symlink() and path.parent == path.parent.parent:  # /bin and the like
+            options += ["--symlink", str(path.readlink()), str(path)]
+        else:
+            options += ["--ro-bind-try", str(path), str(path)]
+    for path in (confinement.data, confinement.private):
+        options += ["--bind", str(path), str(path)]
+    options += _sound_options(confinement.audio)
+    options += ["--remount-ro", "/", "--chdir", str(confinement.data), "--clearenv"]
+    for name, value in confinement.variables().items():
+        options += ["--setenv", name, value]
+    return options
+
+
+def _sound_options(audio: AudioAccess | None) -> list[str]:
+    if audio is None:
+        return []
+    options: list[str] = []
+    for path in audio.sockets:
+        options += ["--bind-try", str(path), str(path)]
+    for path in audio.readable:
+        options += ["--ro-bind-try", str(path), str(path)]
+    if audio.devices:
+        options += ["--dev-bind-try", str(DEVICES), str(DEVICES)]
+    return options
