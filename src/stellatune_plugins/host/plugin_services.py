@@ -6,14 +6,15 @@ import contextlib
 from collections.abc import Callable
 
 from stellatune_plugins.errors import StoreFailed
-from stellatune_plugins.host.http import HttpService, NoHttp
+from stellatune_plugins.host.http import HttpService
+from stellatune_plugins.host.network import PluginNetwork
 from stellatune_plugins.host.services import ServedPlugin
-from stellatune_plugins.host.sidecar import NoSidecars, SidecarService
-from stellatune_plugins.host.stream import NoStreams, StreamService
+from stellatune_plugins.host.sidecar import PluginSidecars, SidecarHost, SidecarService, SidecarSettings
+from stellatune_plugins.host.stream import StreamService
 from stellatune_plugins.host.timeouts import HostTimeouts
 from stellatune_plugins.model import Home
 from stellatune_plugins.observe import EventBus
-from stellatune_plugins.package import Authority, DenialLog, Grants, Manifest
+from stellatune_plugins.package import Authority, DenialLog, Grants
 from stellatune_plugins.package.authority import denial_hint
 from stellatune_plugins.package.installed import read_installed
 
@@ -23,20 +24,23 @@ class GrantedServices:
 
     Args:
         authority: what the plugin may do.
-        manifest: of the version that is active.
-        timeouts: of everything that can wait.
+        network: its files and connections.
+        sidecars: its helper programs.
         denials: hears what the authority denies.
     """
 
-    def __init__(self, authority: Authority, manifest: Manifest, *, timeouts: HostTimeouts, denials: DenialLog) -> None:
+    def __init__(
+        self, authority: Authority, network: PluginNetwork, sidecars: PluginSidecars, *, denials: DenialLog
+    ) -> None:
         self.authority = authority
-        self._manifest = manifest
+        self.streams: StreamService = network.streams
+        self.http: HttpService = network.http
+        self.sidecars: SidecarService = sidecars
+        self._plugin_sidecars = sidecars
         self._denials = denials
         self._parts = contextlib.ExitStack()
-        self.streams: StreamService = NoStreams()
-        self.http: HttpService = NoHttp()
-        self.sidecars: SidecarService = NoSidecars()
-        self._timeouts = timeouts
+        self._parts.callback(sidecars.close)
+        self._parts.callback(network.close)
 
     @property
     def memory_mib(self) -> int | None:
@@ -49,7 +53,12 @@ class GrantedServices:
         return self.authority.deadline_tier.factor
 
     def start(self) -> None:
-        """Before the first ``on-enable``."""
+        """Before the first ``on-enable``: starts the sidecars that the manifest wants started.
+
+        Raises:
+            SidecarFailed: one that must run does not.
+        """
+        self._plugin_sidecars.start()
 
     def hint_since(self, moment: float) -> str | None:
         """What would have allowed the newest thing that was denied since a moment of the monotonic clock."""
@@ -68,7 +77,8 @@ class ServicesMaker:
         home: whose grants count.
         bus: hears of denials.
         timeouts: of everything that can wait.
-        grants: for tests with a clock of their own.
+        sidecars: their limits and times.
+        connect: makes a plugin's network; tests have their own resolver.
     """
 
     def __init__(
@@ -77,11 +87,14 @@ class ServicesMaker:
         bus: EventBus,
         *,
         timeouts: HostTimeouts | None = None,
-        grants: Callable[[Home, EventBus], Grants] = Grants,
+        sidecars: SidecarSettings | None = None,
+        connect: Callable[[Authority, HostTimeouts], PluginNetwork] = PluginNetwork,
     ) -> None:
-        self._grants = grants(home, bus)
+        self._grants = Grants(home, bus)
         self._timeouts = timeouts or HostTimeouts()
+        self._connect = connect
         self.denials = DenialLog(self._grants.ledger, bus)
+        self.sidecars = SidecarHost(home, bus, timeouts=self._timeouts, settings=sidecars)
 
     def __call__(self, plugin: ServedPlugin) -> GrantedServices:
         """The services of a plugin that is about to be activated, with what is granted to it at this moment.
@@ -99,8 +112,14 @@ class ServicesMaker:
                 hint="look again at what is installed",
             )
         authority = self._grants.authority(manifest, plugin.root, on_denied=self.denials)
-        return GrantedServices(authority, manifest, timeouts=self._timeouts, denials=self.denials)
+        return GrantedServices(
+            authority,
+            self._connect(authority, self._timeouts),
+            self.sidecars.serve(authority, manifest.sidecars),
+            denials=self.denials,
+        )
 
     def close(self) -> None:
-        """Write down what is still to be written. May be called again."""
+        """End every sidecar, and write down what is still to be written. May be called again."""
+        self.sidecars.close()
         self.denials.close()

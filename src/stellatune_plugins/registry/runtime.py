@@ -32,7 +32,6 @@ from stellatune_plugins.executor import (
     activation_of,
     ask,
 )
-from stellatune_plugins.host.plugin_services import ServicesMaker
 from stellatune_plugins.host.timeouts import HostTimeouts
 from stellatune_plugins.model import (
     AbilityKey,
@@ -303,6 +302,8 @@ class PluginRuntime:
                     limits=settings.compile_limits,
                     on_progress=self._on_progress,
                 )
+                from stellatune_plugins.host.plugin_services import ServicesMaker  # noqa: PLC0415 - HTTP, TLS, processes
+
                 services = ServicesMaker(self.home, self.bus, timeouts=settings.host_timeouts)
                 self._parts.callback(services.close)
                 environment = Environment(
