@@ -158,7 +158,7 @@ def noise(frames: int, channels: int, seed: int = 1) -> npt.NDArray[np.float32]:
 
 
 def in_one_of(tries: int, attempt: Callable[[], None]) -> None:
-    """The attempt succeeds at least once: a sound server that gets no processor in time loses samples, code does not."""
+    """The attempt succeeds at least once: a sound server without a processor loses samples, code does not."""
     for left in reversed(range(tries)):
         try:
             attempt()
