@@ -26,11 +26,13 @@ from stellatune_plugins.executor import (
     ask,
 )
 from stellatune_plugins.host.http import HttpService
+from stellatune_plugins.host.network import PluginNetwork
 from stellatune_plugins.host.services import NoServices, PluginServices, ServedPlugin
 from stellatune_plugins.host.stream import HostStream, OpenRequest, StreamService
+from stellatune_plugins.host.timeouts import HostTimeouts
 from stellatune_plugins.model import AbilityKey
 from stellatune_plugins.observe import EventBus
-from stellatune_plugins.package import InstallStore
+from stellatune_plugins.package import Authority, InstallStore, parse_grant
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLED = ROOT / "src" / "stellatune_plugins" / "bundled"
@@ -108,6 +110,20 @@ class ScriptedWeb:
 
     def fetch_json(self, url: str) -> str:
         return self._answer(url).decode()
+
+
+class Network(NoServices):
+    """Real streams and HTTP, with what a test grants."""
+
+    def __init__(self, plugin: ServedPlugin, folder: Path, grants: tuple[str, ...], timeouts: HostTimeouts) -> None:
+        super().__init__(plugin)
+        authority = Authority(plugin.plugin, plugin.version, plugin.root, folder, granted=map(parse_grant, grants))
+        self._network = PluginNetwork(authority, timeouts)
+        self.streams = self._network.streams
+        self.http = self._network.http
+
+    def close(self) -> None:
+        self._network.close()
 
 
 @contextlib.contextmanager
