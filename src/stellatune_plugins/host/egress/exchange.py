@@ -5,6 +5,7 @@ urllib3 speaks the protocol, on a connection that the guard made; its pools, red
 
 from __future__ import annotations
 
+import email.errors
 import http.client
 from collections.abc import Mapping
 from typing import Final
@@ -133,6 +134,7 @@ class WebClient:
         sock = HttpSocket(wire)
         connection.sock = sock
         connection.auto_open = 0
+        connection.response_class = _Answer
         try:
             connection.request(
                 request.method,
@@ -170,6 +172,22 @@ class WebClient:
                 raise self._guard.refuse("send the body of its request on to", url.site)
             headers = for_another_origin(headers)
         return WebRequest(method=method, url=url, headers=headers, body=body)
+
+
+class _Answer(http.client.HTTPResponse):
+    """Refuses a head that broke off or is garbled: what stood behind the fault, a length maybe, would be lost."""
+
+    def begin(self) -> None:
+        super().begin()
+        if any(isinstance(defect, _GARBLED) for defect in self.headers.defects):
+            raise http.client.HTTPException("the head is garbled")
+
+
+_GARBLED = (
+    email.errors.FirstHeaderLineIsContinuationDefect,
+    email.errors.MisplacedEnvelopeHeaderDefect,
+    email.errors.MissingHeaderBodySeparatorDefect,
+)
 
 
 def check_status(exchange: Exchange) -> None:
