@@ -215,7 +215,7 @@ static void add_container(page *p, st_slice item, const char *kind, const char *
     copy_count(p->out, item, "year", "year", 1);
     copy_count(p->out, item, "duration", "duration_ms", 1000);
     copy_count(p->out, item, "songCount", "track_count", 1);
-    if (st_json_text(item, "coverArt", &cover)) st_add_text_member(p->out, "cover", cover);
+    if (st_json_text(item, "coverArt", &cover) && cover.len) add_uri(p->out, "cover", "cover", cover);
     st_add_char(p->out, '}');
 }
 
@@ -236,7 +236,7 @@ static void add_track(page *p, st_slice song) {
     copy_count(p->out, song, "track", "track_number", 1);
     copy_count(p->out, song, "discNumber", "disc_number", 1);
     add_uri(p->out, "uri", "track", id);
-    if (st_json_text(song, "coverArt", &text)) st_add_text_member(p->out, "cover", text);
+    if (st_json_text(song, "coverArt", &text) && text.len) add_uri(p->out, "cover", "cover", text);
     /* What opening wants to know, in the server's own words. */
     st_add_name(p->out, "track"), st_add_char(p->out, '{');
     st_add_text_member(p->out, "id", id);
@@ -380,7 +380,14 @@ static int st_source_list(st_source *s, st_text request, st_buffer *out, st_plug
     st_json_count(document, "offset", 1u << 30, &p.offset), st_json_count(document, "limit", 1u << 30, &p.limit);
     p.limit = p.limit < 1 ? 1 : p.limit > MOST_ITEMS ? MOST_ITEMS : p.limit;
     if (st_text_is(action, "cover")) {
-        if (!id.len) return *error = st_fail(ST_E_INVALID_ARG, ST_TEXT("a cover needs an id")), 0;
+        /* For the server, the id of a song, an album or an artist is one of its cover too. */
+        static const char *const kinds[] = {"track:", "album:", "artist:", "playlist:"};
+        for (u32 i = 0; i < ST_COUNT(kinds); i++)
+            if (st_text_starts(id, kinds[i])) {
+                id = st_text_from(id, st_length(kinds[i]));
+                break;
+            }
+        if (!id.len) return *error = st_fail(ST_E_INVALID_ARG, ST_TEXT("a cover needs the id of an item")), 0;
         st_add_char(out, '{'), add_uri(out, "uri", "cover", id), st_add_char(out, '}');
         return 1;
     }

@@ -189,11 +189,12 @@ def test_a_whole_album_streams_bit_for_bit(open_source: Open, server: MusicServe
 
 
 def test_covers(open_source: Open) -> None:
-    """What an item names as its cover is a picture."""
+    """What an item names as its cover is a picture, and its id leads to the same."""
     with open_source() as catalog:
-        cover = find(catalog, "Alone")["cover"]
-        answer = json.loads(catalog.list_items_json(json.dumps({"action": "cover", "id": cover})))
-        assert read_all(catalog.open_uri(answer["uri"]).stream())[:8] == COVER
+        track = find(catalog, "Alone")
+        answer = json.loads(catalog.list_items_json(json.dumps({"action": "cover", "id": track["id"]})))
+        for uri in (track["cover"], answer["uri"]):
+            assert read_all(catalog.open_uri(uri).stream())[:8] == COVER
         with pytest.raises(PluginFailure):
             catalog.open_uri("opensubsonic:cover/missing")
 

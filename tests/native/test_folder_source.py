@@ -174,10 +174,10 @@ def test_streams_are_the_files(catalog: FolderCatalog, music: Path) -> None:
 def test_covers_beside_and_inside(catalog: FolderCatalog, audio: Any) -> None:
     """A picture in the folder first, else the one in the file; what has none says so."""
     inside = find(catalog, "forsta")
-    answer = ask(catalog, action="cover", id=inside["cover"])
-    assert answer["mime"] == "image/png"
+    answer = ask(catalog, action="cover", id=inside["id"])
+    assert answer == {"uri": inside["cover"], "mime": "image/png"}
     assert read_all(catalog.open_uri(answer["uri"]).stream()) == audio.png()
-    beside = ask(catalog, action="cover", id=find(catalog, "piece 2")["cover"])
+    beside = ask(catalog, action="cover", id=find(catalog, "piece 2")["id"])
     assert beside["mime"] == "image/jpeg"
     assert read_all(catalog.open_uri(beside["uri"]).stream()).startswith(b"\xff\xd8\xff")
     with pytest.raises(PluginFailure, match="no cover"):

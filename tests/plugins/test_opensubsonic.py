@@ -224,7 +224,7 @@ def test_artists_and_their_albums(catalog: WasmSourceCatalog, web: ScriptedWeb) 
     )
     assert ask(catalog, action="browse", id="artist:7")["items"] == [
         {"id": "album:a1", "kind": "album", "title": "First", "artist": "A", "year": 1990, "duration_ms": 100_000,
-         "track_count": 9, "cover": "c"}]  # fmt: skip
+         "track_count": 9, "cover": "opensubsonic:cover/c"}]  # fmt: skip
     assert query_of(web.urls[-1])["id"] == "7"
 
 
@@ -234,7 +234,8 @@ def test_tracks_say_everything_that_opening_needs(catalog: WasmSourceCatalog, we
     (item,) = ask(catalog, action="browse", id="album:1")["items"]
     assert {key: item[key] for key in item if key != "track"} == {
         "id": "track:s1", "kind": "track", "title": "Song", "artist": "Artist", "album": "Album", "duration_ms": 61_000,
-        "track_number": 3, "disc_number": 1, "uri": "opensubsonic:track/s1", "cover": "al-1"}  # fmt: skip
+        "track_number": 3, "disc_number": 1, "uri": "opensubsonic:track/s1",
+        "cover": "opensubsonic:cover/al-1"}  # fmt: skip
     assert item["track"]["id"] == "s1"
     assert not re.search(r"geheim|[0-9a-f]{32}|127", json.dumps(item))
 
@@ -502,9 +503,9 @@ def test_tracks_open_by_uri_and_by_description(catalog: WasmSourceCatalog, web: 
 
 
 def test_covers_open_by_uri(catalog: WasmSourceCatalog, web: ScriptedWeb) -> None:
-    """What an item calls its cover leads to a URI, and that to the picture."""
+    """An item's id leads to a URI, and that to the picture."""
     web.answer = music
-    answer = ask(catalog, action="cover", id="al-1/ü")
+    answer = ask(catalog, action="cover", id="album:al-1/ü")
     assert answer == {"uri": "opensubsonic:cover/al-1%2f%c3%bc"}
     assert drain(catalog.open_uri(answer["uri"]).stream()) == MUSIC
     assert query_of(web.urls[-1])["id"] == "al-1/ü"

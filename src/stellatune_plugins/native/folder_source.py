@@ -186,19 +186,14 @@ class FolderCatalog:
             tracks = (index.by_id[item_id],)
         elif item_id in index.albums:
             tracks = index.albums[item_id].tracks
-        folder = MusicFolder(library.path)
+        uri = _cover_uri(library, tracks)
+        if uri is None:
+            raise PluginFailure("not-found", "there is no such item, or it has no cover")
+        stream = self.open_uri(uri).stream()
         try:
-            for track in tracks:
-                beside = library.cover_beside(track.place)
-                if beside is not None:
-                    with folder.open(beside) as file:
-                        return {"uri": folder.uri(beside), "mime": mime_of(file.read(16)) or "image/jpeg"}
-                if track.has_cover:
-                    stream = _embedded_cover(folder, track.place)
-                    return {"uri": f"{folder.uri(track.place)}#cover", "mime": f"image/{stream.ext_hint()}"}
+            return {"uri": uri, "mime": mime_of(stream.read(16)) or "image/jpeg"}
         finally:
-            folder.close()
-        raise PluginFailure("not-found", "there is no such item, or it has no cover")
+            stream.close()
 
     def _item(self, library: MusicLibrary, thing: _Thing) -> Item:
         if isinstance(thing, Track):
@@ -213,18 +208,17 @@ class FolderCatalog:
                 "track_number": tags.track_number,
                 "disc_number": tags.disc_number,
                 "uri": uri_below(library.path, path),
-                "cover": thing.id if thing.has_cover or library.cover_beside(path) else None,
+                "cover": _cover_uri(library, (thing,)),
                 "track": {"id": thing.id},
             }
         elif isinstance(thing, Album):
-            has_cover = any(track.has_cover or library.cover_beside(track.place) for track in thing.tracks)
             item = {
                 "id": thing.id,
                 "kind": "album",
                 "title": thing.title,
                 "artist": thing.artist,
                 "year": thing.year,
-                "cover": thing.id if has_cover else None,
+                "cover": _cover_uri(library, thing.tracks),
             }
         elif isinstance(thing, Artist):
             item = {"id": thing.id, "kind": "artist", "title": thing.name}
@@ -279,6 +273,17 @@ def _browse(index: MusicIndex, item_id: str | None) -> Sequence[_Thing]:
 def _search(index: MusicIndex, query: str) -> Sequence[_Thing]:
     artists, albums, tracks = index.search(query[:1000])
     return [*artists, *albums, *tracks]
+
+
+def _cover_uri(library: MusicLibrary, tracks: Iterable[Track]) -> str | None:
+    """Where the first cover among some tracks is."""
+    for track in tracks:
+        beside = library.cover_beside(track.place)
+        if beside is not None:
+            return uri_below(library.path, beside)
+        if track.has_cover:
+            return f"{uri_below(library.path, track.place)}#cover"
+    return None
 
 
 def _embedded_cover(folder: MusicFolder, place: Place) -> FolderStream:
