@@ -60,6 +60,12 @@ val_delete = _declare(_quick, "wasmtime_component_val_delete", None, POINTER)
 val_clone = _declare(_quick, "wasmtime_component_val_clone", None, POINTER, POINTER)
 """``(source, destination)``: a deep copy in wasmtime's own memory."""
 
+val_new = _declare(_quick, "wasmtime_component_val_new", POINTER, POINTER)
+"""``(value) -> box``: moves a value into a box of wasmtime's."""
+
+byte_vec_new = _declare(_quick, "wasm_byte_vec_new_uninitialized", None, POINTER, SIZE)
+"""``(vector_out, size)``; the vector is size and address, as in a string's value."""
+
 error_new = _declare(_quick, "wasmtime_error_new", POINTER, ctypes.c_char_p)
 error_delete = _declare(_quick, "wasmtime_error_delete", None, POINTER)
 
@@ -99,7 +105,10 @@ read_utf8: Any = ctypes.PYFUNCTYPE(ctypes.py_object, POINTER, ctypes.c_ssize_t, 
 view_memory: Any = ctypes.PYFUNCTYPE(ctypes.py_object, POINTER, ctypes.c_ssize_t, ctypes.c_int)(
     ("PyMemoryView_FromMemory", ctypes.pythonapi)
 )
-"""``(address, size, 0x100 to read) -> memoryview``: no copy, valid as long as the memory is."""
+"""``(address, size, TO_READ or TO_WRITE) -> memoryview``: no copy, valid as long as the memory is."""
+
+TO_READ: Final = 0x100
+TO_WRITE: Final = 0x200
 
 BYTES_DATA: Final = bytes.__basicsize__ - 1
 """Where the bytes of a ``bytes`` object begin, counted from its ``id``: CPython keeps them inline, behind the head."""

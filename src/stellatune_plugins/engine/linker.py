@@ -118,6 +118,8 @@ class BoundImport:
         return 0
 
     def _answer(self, value: Any, results: int) -> None:
+        if self.codec.store_answer(value, results):
+            return
         handles = self.frame.handles
         keep: list[Any] = []
         try:

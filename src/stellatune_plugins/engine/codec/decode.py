@@ -17,7 +17,7 @@ import numpy as np
 from stellatune_plugins.engine.codec import layout
 from stellatune_plugins.engine.codec.encode import Mismatch
 from stellatune_plugins.engine.codec.handles import HandleSpace
-from stellatune_plugins.engine.component_capi import read_memory, read_utf8, view_memory
+from stellatune_plugins.engine.component_capi import TO_READ, read_memory, read_utf8, view_memory
 from stellatune_plugins.engine.values import Err, Ok, Some, Variant
 from stellatune_plugins.engine.wit_types import (
     EnumOf,
@@ -38,7 +38,6 @@ Decoder = Callable[[Any, int, HandleSpace], Any]
 
 _VALUE: Final = layout.VALUE_BYTES
 _UNION: Final = layout.UNION
-_TO_READ: Final = 0x100
 _pair: Final = layout.PAIR.unpack_from
 _triple: Final = layout.TRIPLE.unpack_from
 _address: Final = layout.ADDRESS.unpack_from
@@ -110,7 +109,7 @@ def _decode_bytes(buffer: Any, offset: int, _space: HandleSpace) -> Any:
     size, address = _pair(buffer, offset + _UNION)
     if not size:
         return b""
-    values = np.frombuffer(view_memory(address, size * _VALUE, _TO_READ), "u1")
+    values = np.frombuffer(view_memory(address, size * _VALUE, TO_READ), "u1")
     return values[_UNION::_VALUE].tobytes()
 
 

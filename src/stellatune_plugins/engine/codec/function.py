@@ -99,6 +99,17 @@ class FunctionCodec:
         """The arguments that a guest passed to an import."""
         return [decode(buffer, index * layout.VALUE_BYTES, space) for index, decode in enumerate(self.decoders)]
 
+    def store_answer(self, _value: Any, _results: int) -> bool:
+        """Store an import's result in its place, if there is a quicker way than by ``encode_answer``.
+
+        Args:
+            results: the result's address.
+
+        Returns:
+            Whether it was stored.
+        """
+        return False
+
     def encode_answer(self, value: Any, keep: list[Any], space: HandleSpace) -> bytes:
         """An import's result.
 

@@ -6,23 +6,35 @@ A string crosses wasmtime's C API as one copy, a ``list<u8>`` as 32 bytes of val
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
+from stellatune_plugins.engine import component_capi as api
 from stellatune_plugins.engine.codec import Decoder, FunctionCodec, HandleSpace, decoder, encoder, layout
 from stellatune_plugins.engine.codec.decode import decode_result_of, decode_tuple_of
 from stellatune_plugins.engine.codec.encode import encode_result_of, source_of
-from stellatune_plugins.engine.component_capi import view_memory
 from stellatune_plugins.engine.lanes.bulk import BYTES, BulkFunction
+from stellatune_plugins.engine.values import Ok
 from stellatune_plugins.engine.wit_types import FunctionType, RecordOf, ResultOf
 from stellatune_plugins.errors import GuestContract
 
+Bytes = npt.NDArray[np.uint8]
+
 _LOW: Final = np.uint8(0x7F)
 _HIGH: Final = np.uint8(0x80)
-_TO_READ: Final = 0x100
 _pair: Final = layout.PAIR.unpack_from
 _pack: Final = layout.SPAN.pack
+_Vector: Final = ctypes.c_uint64 * 2
+
+
+def _split(source: Bytes, planes: Bytes) -> None:
+    size = source.size
+    np.bitwise_and(source, _LOW, out=planes[:size])
+    # A comparison leaves 0 or 1, which is the high bit, in half the time of a shift.
+    np.greater(source, _LOW, out=planes[size:].view("?"))
 
 
 def encode_planes(value: Any, keep: list[Any], _space: HandleSpace) -> bytes:
@@ -32,9 +44,7 @@ def encode_planes(value: Any, keep: list[Any], _space: HandleSpace) -> bytes:
     if not size:
         return _pack(layout.STRING, 0, 0)
     planes = np.empty(2 * size, "u1")
-    np.bitwise_and(source, _LOW, out=planes[:size])
-    # A comparison leaves 0 or 1, which is the high bit, in half the time of a shift.
-    np.greater(source, _LOW, out=planes[size:].view("?"))
+    _split(source, planes)
     keep.append(planes)
     return _pack(layout.STRING, 2 * size, planes.__array_interface__["data"][0])
 
@@ -51,7 +61,7 @@ def decode_planes(buffer: Any, offset: int, _space: HandleSpace) -> bytes:
     half = size >> 1
     if size & 1:
         raise GuestContract("the guest passed bytes that it does not have, or more than one call may carry")
-    planes = np.frombuffer(view_memory(address, size, _TO_READ), "u1")
+    planes = np.frombuffer(api.view_memory(address, size, api.TO_READ), "u1")
     merged = np.multiply(planes[half:], _HIGH)  # numpy multiplies bytes ten times as fast as it shifts them
     np.bitwise_or(merged, planes[:half], out=merged)
     return bytes(merged)
@@ -68,6 +78,7 @@ class LaneCodec(FunctionCodec):
 
     def __init__(self, name: str, kind: FunctionType, bulk: BulkFunction) -> None:
         super().__init__(name, kind)
+        self._answers_bytes = bulk.imported and bulk.gives_bytes
         self.encoders = tuple(
             encode_planes if param == BYTES else own for (_, param), own in zip(kind.params, self.encoders, strict=True)
         )
@@ -78,6 +89,24 @@ class LaneCodec(FunctionCodec):
             self.decode_result = decode_result_of(_decode_ok(bulk), decoder(kind.result.err))
             if bulk.imported:
                 self.encode_result = encode_result_of(encode_planes, encoder(kind.result.err))
+
+    def store_answer(self, value: Any, results: int) -> bool:
+        """Bytes are split straight into wasmtime's memory, which saves a copy of both planes."""
+        if (
+            not self._answers_bytes
+            or value.__class__ is not Ok
+            or value.value.__class__ is not bytes
+            or not value.value
+        ):
+            return False
+        source = np.frombuffer(value.value, np.uint8)
+        vector = _Vector()
+        api.byte_vec_new(ctypes.addressof(vector), 2 * source.size)
+        size, address = vector
+        _split(source, np.frombuffer(api.view_memory(address, size, api.TO_WRITE), np.uint8))
+        box = api.val_new(_pack(layout.STRING, size, address))
+        ctypes.memmove(results, layout.OUTCOME.pack(layout.RESULT, 1, box), layout.VALUE_BYTES)
+        return True
 
 
 def _decode_ok(bulk: BulkFunction) -> Decoder:
