@@ -13,7 +13,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from benchmarks.results import Row, Run
-from benchmarks.subjects import calls, chain, equaliser, kernels, render, startup
+from benchmarks.subjects import bulk_bytes, calls, chain, equaliser, kernels, render, startup
 
 OURS, THEIRS, BAR = "#1f77b4", "#b0b0b0", "#d62728"
 
@@ -22,6 +22,7 @@ def draw(run: Run, folder: Path) -> list[Path]:
     """Draw what the run has; gives the files."""
     drawn = []
     for module, paint in (
+        (bulk_bytes, _calls),
         (calls, _calls),
         (chain, _chain),
         (equaliser, _equaliser),
