@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import signal
@@ -21,9 +22,17 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import soundfile
+
+from stellatune_plugins.model import AudioTags, MediaMetadata, Picture
+from stellatune_plugins.native.tag_writer import write_tags
+
 USER = "ann"
 PASSWORD = "pässword & more"  # noqa: S105 - of a server that lives for a minute
 PIECE = 64 * 1024
+TITLES = ("Första", "Zweites & more", "Troisième", "第四", "Long")
+"""Of the album; the last is 40 s long, the others 2."""
 
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -166,6 +175,41 @@ class MusicServer:
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "HOME": str(self.folder), "XDG_CONFIG_HOME": str(self.folder), "PYTHONWARNINGS": "ignore"}
+
+
+def record(path: Path, seconds: float, cover: bytes, **tags: Any) -> None:
+    """A track of noise, which no codec makes small."""
+    noise = np.random.default_rng(len(str(path))).uniform(-0.5, 0.5, (int(44_100 * seconds), 2))
+    soundfile.write(path, noise, 44_100, format="FLAC", subtype="PCM_16")
+    with path.open("r+b") as file:
+        write_tags(file, "flac", MediaMetadata(tags=AudioTags(**tags), pictures=(Picture("image/png", cover),)))
+
+
+def png() -> bytes:
+    """A picture that other programs read."""
+    from PIL import Image  # noqa: PLC0415 - comes with the server
+
+    out = io.BytesIO()
+    Image.new("RGB", (32, 32), (200, 30, 30)).save(out, "PNG")
+    return out.getvalue()
+
+
+def start_server(folder: Path) -> MusicServer:
+    """A server with one album of five tracks, one of a single track, and a playlist; whoever asks for it kills it."""
+    server = MusicServer(folder)
+    album = server.music / "Ånn" / "Der Album"
+    album.mkdir(parents=True)
+    for number, title in enumerate(TITLES, 1):
+        record(album / f"{number:02}.flac", 40 if title == "Long" else 2, png(), title=title, album="Der Album",
+               artists=("Ånn",), album_artists=("Ånn",), track_number=number, year=2001, genres=("R&B",))  # fmt: skip
+    other = server.music / "Bo"
+    other.mkdir()
+    record(other / "x.flac", 1, png(), title="Alone", album="Single", artists=("Bo",), track_number=1, year=1999)
+    server.prepare()
+    server.start()
+    song = server.call("search3", query="Alone")["searchResult3"]["song"][0]["id"]
+    server.call("createPlaylist", name="Mine", songId=song)
+    return server
 
 
 if __name__ == "__main__":

@@ -12,58 +12,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 from catalog_stage import Network, open_catalog
-from music_server import PASSWORD, USER, MusicServer
+from music_server import PASSWORD, TITLES, USER, MusicServer, start_server
 
 from stellatune_plugins.engine.config import WasmEngine
 from stellatune_plugins.errors import PluginFailure
 from stellatune_plugins.executor import WasmSourceCatalog
 from stellatune_plugins.host.timeouts import HostTimeouts
-from stellatune_plugins.model import AudioTags, Block, Frames, MediaMetadata, Picture
+from stellatune_plugins.model import Block, Frames
 from stellatune_plugins.native.av_decoder import AvDecoder
 from stellatune_plugins.native.streams import FileByteStream
-from stellatune_plugins.native.tag_writer import write_tags
 
-TITLES = ("Första", "Zweites & more", "Troisième", "第四", "Long")
 COVER = b"\x89PNG\r\n\x1a\n"
-
-
-def record(path: Path, seconds: float, cover: bytes, **tags: Any) -> None:
-    """A track of noise, which no codec makes small."""
-    noise = np.random.default_rng(len(str(path))).uniform(-0.5, 0.5, (int(44_100 * seconds), 2))
-    soundfile.write(path, noise, 44_100, format="FLAC", subtype="PCM_16")
-    with path.open("r+b") as file:
-        write_tags(file, "flac", MediaMetadata(tags=AudioTags(**tags), pictures=(Picture("image/png", cover),)))
-
-
-def png() -> bytes:
-    """A picture that other programs read."""
-    import io  # noqa: PLC0415
-
-    from PIL import Image  # noqa: PLC0415 - comes with the server
-
-    out = io.BytesIO()
-    Image.new("RGB", (32, 32), (200, 30, 30)).save(out, "PNG")
-    return out.getvalue()
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MusicServer]:
     """A server with one album of five tracks and one of a single track, and a playlist."""
-    server = MusicServer(tmp_path_factory.mktemp("server"))
-    album = server.music / "Ånn" / "Der Album"
-    album.mkdir(parents=True)
-    for number, title in enumerate(TITLES, 1):
-        record(album / f"{number:02}.flac", 40 if title == "Long" else 2, png(), title=title, album="Der Album",
-               artists=("Ånn",), album_artists=("Ånn",), track_number=number, year=2001, genres=("R&B",))  # fmt: skip
-    other = server.music / "Bo"
-    other.mkdir()
-    record(other / "x.flac", 1, png(), title="Alone", album="Single", artists=("Bo",), track_number=1, year=1999)
-    server.prepare()
-    server.start()
-    song = server.call("search3", query="Alone")["searchResult3"]["song"][0]["id"]
-    server.call("createPlaylist", name="Mine", songId=song)
+    server = start_server(tmp_path_factory.mktemp("server"))
     yield server
     server.kill()
 

@@ -85,7 +85,10 @@ class EgressGuard:
         """The name's part of the decision; raises ``denied``."""
         may = self._authority.may_connect(scheme, host, port) or self._authority.may_reach_local(scheme, host, port)
         if not may:
-            raise self._authority.denied("connect to", site(scheme, host, port), f"host:{site(scheme, host, port)}")
+            # Granted as a host, a local address would be denied all the same, only later.
+            local = is_literal(host) and judge(bare(host)).reach is Reach.LOCAL
+            grant = f"{'local' if local else 'host'}:{site(scheme, host, port)}"
+            raise self._authority.denied("connect to", site(scheme, host, port), grant)
 
     def refuse(self, what: str, wanted: str) -> PluginFailure:
         """The failure for something that no grant allows; recorded."""
