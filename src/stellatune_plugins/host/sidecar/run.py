@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from stellatune_plugins.host.sidecar.keeper.plan import KILL, MAX_MESSAGE, STOP, Plan
+from stellatune_plugins.host.sidecar.keeper.plan import KILL, STOP, Plan, receive
 from stellatune_plugins.host.sidecar.nursery import Nursery
 from stellatune_plugins.host.sidecar.watcher import Watcher
 from stellatune_plugins.host.sidecar.words import LastWords
@@ -120,7 +120,7 @@ class Run:
     def _receive(self, most: int = 0) -> tuple[dict[str, Any], list[int]]:
         """One message of the keeper; empty where the keeper is gone."""
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._channel, MAX_MESSAGE, most, socket.MSG_CMSG_CLOEXEC)
+            data, descriptors = receive(self._channel, most)
         except ConnectionResetError:
             return {}, []
         message: dict[str, Any] = json.loads(data) if data else {}

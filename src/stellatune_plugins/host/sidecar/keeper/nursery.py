@@ -13,7 +13,7 @@ from typing import Final
 
 from .keep import Keeper
 from .kernel import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, prctl
-from .plan import MAX_EXTRA, MAX_MESSAGE, PLAIN_DESCRIPTORS
+from .plan import MAX_EXTRA, MAX_MESSAGE, PLAIN_DESCRIPTORS, receive
 from .reaper import end_descendants
 
 _IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
@@ -79,9 +79,7 @@ class _Nursery:
     def _request(self) -> bool:
         """One request; False at the end of the channel."""
         try:
-            message, descriptors, _, _ = socket.recv_fds(
-                self._channel, MAX_MESSAGE, PLAIN_DESCRIPTORS + MAX_EXTRA, socket.MSG_CMSG_CLOEXEC
-            )
+            message, descriptors = receive(self._channel, PLAIN_DESCRIPTORS + MAX_EXTRA)
         except ConnectionResetError:
             return False
         if not message:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import array
 import json
 import os
+import socket
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
@@ -78,3 +80,20 @@ class Plan:
             data = json.load(file)
         data["limits"] = Limits(**data["limits"])
         return cls(**data)
+
+
+def receive(channel: socket.socket, most: int) -> tuple[bytes, list[int]]:
+    """One message with up to ``most`` descriptors, which no program that this process starts will inherit.
+
+    ``socket.recv_fds`` drops the flag that sees to that (CPython 3.11).
+
+    Raises:
+        OSError: the channel is broken.
+    """
+    descriptors = array.array("i")
+    room = socket.CMSG_SPACE(most * descriptors.itemsize) if most else 0
+    data, control, _, _ = channel.recvmsg(MAX_MESSAGE, room, socket.MSG_CMSG_CLOEXEC)
+    for level, kind, content in control:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    return data, list(descriptors)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import os
+
 from stellatune_plugins.host.sidecar.keeper import landlock
 from stellatune_plugins.host.sidecar.keeper.plan import Plan
 from stellatune_plugins.host.sidecar.sandbox.audio import DEVICES, AudioAccess
@@ -10,6 +13,7 @@ from stellatune_plugins.host.sidecar.sandbox.tiers import Sandboxes, SandboxTier
 
 _TMP_BYTES = 64 << 20
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+_KERNEL_SECRETS = ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/proc/latency_stats")
 
 
 def make_plan(confinement: Confinement, tier: SandboxTier, sandboxes: Sandboxes) -> Plan:
@@ -50,6 +54,7 @@ def bubblewrap_options(confinement: Confinement, sandboxes: Sandboxes) -> list[s
         options.append("--disable-userns")
     options += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "sidecar"]
     options += ["--proc", "/proc", "--dev", "/dev"]
+    options += _kernel_options()
     if sandboxes.disables_namespaces:  # the same version brought sizes
         options += ["--size", str(_TMP_BYTES), "--tmpfs", "/dev/shm", "--size", str(_TMP_BYTES)]  # noqa: S108 - in there
     options += ["--tmpfs", "/tmp"]  # noqa: S108 - the sandbox's own
@@ -77,4 +82,22 @@ def _sound_options(audio: AudioAccess | None) -> list[str]:
         options += ["--ro-bind-try", str(path), str(path)]
     if audio.devices:
         options += ["--dev-bind-try", str(DEVICES), str(DEVICES)]
+    return options
+
+
+@functools.cache
+def _kernel_options() -> list[str]:
+    """Whatever of ``/proc`` is not about processes becomes read-only, and some of it empty.
+
+    Most of it is root's, and the kernel asks for root's files whether they are one's own, not for capabilities: a host
+    that runs as root would leave the machine's settings open. A new ``/proc`` has the same entries as this one.
+    """
+    options: list[str] = []
+    for entry in sorted(os.scandir("/proc"), key=lambda entry: entry.name):
+        if entry.name.isdigit() or entry.is_symlink():
+            continue
+        if entry.path in _KERNEL_SECRETS:
+            options += ["--ro-bind", "/dev/null", entry.path]
+        elif entry.is_dir() or entry.stat().st_mode & 0o222:
+            options += ["--ro-bind", entry.path, entry.path]
     return options
