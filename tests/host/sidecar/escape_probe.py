@@ -497,7 +497,7 @@ def change_the_root(goal: Goal) -> Any:
         try:
             os.chroot(".")
         except OSError as error:
-            os._exit(error.errno)
+            os._exit(error.errno or 1)
         os._exit(0)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code:

@@ -81,9 +81,13 @@ class Hosted:
         Raises:
             PluginFailure: a channel cannot be made, or the program does not start (``io``); nothing is left then.
         """
-        private = machinery.roster.folder / str(next(_numbers))
+        try:
+            private = machinery.nursery.folder() / str(next(_numbers))
+            private.mkdir(mode=0o700)
+            (private / "tmp").mkdir(mode=0o700)
+        except (OSError, RuntimeError) as error:
+            raise PluginFailure("io", f"no sidecar can be started: {error}") from error
         with contextlib.ExitStack() as undo:
-            (private / "tmp").mkdir(mode=0o700, parents=True)
             undo.callback(shutil.rmtree, private, ignore_errors=True)
             transports = Transports(
                 channel_plan(order.spec, order.tier),

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from stellatune_plugins.host.sidecar.keeper.plan import MAX_EXTRA, Plan
+from stellatune_plugins.host.sidecar.keeper.plan import MAX_EXTRA, READY, Plan
 
 _FOLDER: Final = str(Path(__file__).parent)
 _PROGRAM: Final = (
     "import sys; sys.path.insert(0, sys.argv[1]); from keeper.nursery import main; "
     "main(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])"
 )
+_START_SECONDS: Final = 10.0
 _END_SECONDS: Final = 5.0
 
 
@@ -29,7 +30,7 @@ class Nursery:
     it may end, and the host may die in any way.
 
     Args:
-        folder: what the sidecars share with the host; it goes when the host is gone.
+        folder: what the sidecars share with the host; it comes and goes with the nursery.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -44,6 +45,17 @@ class Nursery:
         """Its process id; ``None`` before the first sidecar."""
         process = self._process
         return None if process is None else process.pid
+
+    def folder(self) -> Path:
+        """The shared folder, which is there from here on.
+
+        Raises:
+            OSError: no nursery to be had.
+            RuntimeError: it is closed.
+        """
+        with self._lock:
+            self._open()
+        return self._folder
 
     def spawn(self, plan: Plan, streams: Sequence[int]) -> socket.socket:
         """Have a sidecar started; the answer is the channel to its keeper, which tells how that went.
@@ -107,6 +119,15 @@ class Nursery:
                     ours.close()
                     raise
             self._channel = ours
+            ours.settimeout(_START_SECONDS)
+            try:
+                ready = ours.recv(len(READY)) == READY
+            except OSError:
+                ready = False
+            if not ready:
+                self._end()
+                raise OSError("the process that starts sidecars did not start itself")
+            ours.settimeout(None)
         return self._channel
 
     def close(self) -> None:

@@ -56,14 +56,14 @@ class Roster:
 
     @property
     def folder(self) -> Path:
-        """The folder that this host's sidecars share with it: private, with a short path; made when asked for first.
+        """Where the folder that this host's sidecars share with it is to be made: a short path that nobody can guess.
 
-        Whatever hosts that were killed have left behind is removed then.
+        Whatever hosts that were killed have left behind is removed before.
         """
         with self._lock:
             if self._folder is None:
                 sweep(self._run)
-                self._folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=_short_folder()))
+                self._folder = _short_folder() / f"{FOLDER_PREFIX}{secrets.token_hex(8)}"
                 self._write()
             return self._folder
 

@@ -17,7 +17,7 @@ from . import confine
 from .crowd import Crowd
 from .kernel import PR_SET_CHILD_SUBREAPER, prctl
 from .plan import KILL, MAX_MESSAGE, STOP, Plan
-from .reaper import descendants, end_descendants
+from .reaper import descendants, end_descendants, remove
 
 _START_SECONDS: Final = 10.0
 """For bubblewrap to make its namespaces."""
@@ -68,6 +68,10 @@ class Keeper:
             with contextlib.suppress(OSError):
                 socket.send_fds(self._channel, [started], [ended])
             code = self._watch(sidecar, ended, crowd)
+        if self._host_is_gone():
+            remove(self._plan.private)
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.dirname(self._plan.private))  # noqa: PTH106, PTH120 - no pathlib here
         self._say(exited=code)
 
     def _say(self, **message: Any) -> None:
@@ -151,6 +155,11 @@ class Keeper:
         if self._channel.fileno() in ready:
             return self._told_to_kill(sidecar)
         return crowd.too_many()
+
+    def _host_is_gone(self) -> bool:
+        poll = select.poll()
+        poll.register(self._host, select.POLLIN)
+        return bool(poll.poll(0))
 
     def _told_to_kill(self, sidecar: int) -> bool:
         try:

@@ -13,8 +13,8 @@ from typing import Final
 
 from .keep import Keeper
 from .kernel import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, prctl
-from .plan import MAX_EXTRA, MAX_MESSAGE, PLAIN_DESCRIPTORS, receive
-from .reaper import end_descendants
+from .plan import MAX_EXTRA, MAX_MESSAGE, PLAIN_DESCRIPTORS, READY, receive
+from .reaper import end_descendants, remove
 
 _IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 
@@ -25,7 +25,8 @@ def main(channel_descriptor: int, host_id: int, folder: str) -> None:
     Args:
         channel_descriptor: where requests come from.
         host_id: the parent's process id.
-        folder: what the sidecars of this host share with it, removed when the host is gone.
+        folder: what the sidecars of this host share with it: made here, so that it is never there without somebody to
+            remove it.
     """
     for number in _IGNORED:  # they are for the host, which then ends its children
         signal.signal(number, signal.SIG_IGN)
@@ -37,10 +38,12 @@ def main(channel_descriptor: int, host_id: int, folder: str) -> None:
     channel = socket.socket(fileno=os.dup(channel_descriptor))
     os.close(channel_descriptor)
     _raise_file_limit()
-    _Nursery(channel, host).serve()
-    import shutil  # noqa: PLC0415 - takes a third of the start, and is not needed in keepers
-
-    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(FileExistsError):  # an earlier nursery's
+        os.mkdir(folder, 0o700)  # noqa: PTH102 - no pathlib here
+    with contextlib.suppress(OSError):
+        channel.send(READY)
+        _Nursery(channel, host).serve()
+    remove(folder)
 
 
 def _raise_file_limit() -> None:

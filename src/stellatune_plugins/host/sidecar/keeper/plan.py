@@ -14,6 +14,8 @@ PLAIN_DESCRIPTORS: Final = 5
 MAX_MESSAGE: Final = 4096
 MAX_EXTRA: Final = 64
 """Descriptors beside the standard streams."""
+READY: Final = b"ready"
+"""From the nursery: it serves."""
 STOP: Final = b"stop"
 """To the keeper: SIGTERM for the sidecar's process group."""
 KILL: Final = b"kill"
@@ -42,6 +44,8 @@ class Plan:
     env: dict[str, str]
     folder: str
     """Where the program starts."""
+    private: str = ""
+    """The folder that this sidecar shares with the host, which removes it; the keeper does where the host is gone."""
     numbers: list[int] = field(default_factory=list)
     """The descriptors beside the standard streams, by the numbers that the sidecar gets them under."""
     network: bool = False

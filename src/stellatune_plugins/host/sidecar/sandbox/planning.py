@@ -24,6 +24,7 @@ def make_plan(confinement: Confinement, tier: SandboxTier, sandboxes: Sandboxes)
         argv=list(confinement.argv),
         env=confinement.variables(),
         folder=str(confinement.data),
+        private=str(confinement.private),
         numbers=list(confinement.inherited),
         network=confinement.network,
         filtered=sandboxes.filtered,
