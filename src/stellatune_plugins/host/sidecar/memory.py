@@ -60,7 +60,8 @@ class FailureMemory:
             if database is None:
                 return []
             rows = database.execute(
-                "SELECT at FROM failures WHERE plugin = ? AND sidecar = ? AND at <= ?", (plugin, sidecar, now)
+                "SELECT at FROM failures WHERE plugin = ? AND sidecar = ? AND at BETWEEN ? AND ?",
+                (plugin, sidecar, now - KEPT_SECONDS, now),
             )
             return sorted(now - at for (at,) in rows)
 

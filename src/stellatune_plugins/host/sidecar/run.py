@@ -17,9 +17,9 @@ from stellatune_plugins.host.sidecar.nursery import Nursery
 from stellatune_plugins.host.sidecar.watcher import Watcher
 from stellatune_plugins.host.sidecar.words import LastWords
 
-TERM_SECONDS: Final = 0.4
+TERM_SECONDS: Final = 0.25
 """Between SIGTERM and SIGKILL."""
-REAP_SECONDS: Final = 0.5
+REAP_SECONDS: Final = 0.7
 """For SIGKILL to do its work; longer only where the kernel waits for a disk."""
 KILLED: Final = 128 + 9
 """The exit code of what was killed, by the shell's convention."""
@@ -27,6 +27,10 @@ KILLED: Final = 128 + 9
 
 class StartFailed(Exception):
     """Raised when a sidecar could not be started; nothing of it is left."""
+
+
+class _NoAnswer(StartFailed):
+    """Nobody took the request up."""
 
 
 class Run:
@@ -41,6 +45,7 @@ class Run:
         self._channel = channel
         self._watcher = watcher
         self._words: LastWords | None = words
+        self._words_descriptor = words.descriptor
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._on_end: list[Callable[[int], None]] = []
@@ -84,6 +89,33 @@ class Run:
             StartFailed: it does not run.
         """
         began = time.monotonic()
+        try:
+            run = cls._spawn(nursery, watcher, plan, stdin, stdout, on_line, timeout)
+        except _NoAnswer:
+            # A nursery that was killed just now took the request along; there is a new one by now.
+            left = began + timeout - time.monotonic()
+            run = cls._spawn(nursery, watcher, plan, stdin, stdout, on_line, left)
+        run.begin(began)
+        return run
+
+    def begin(self, began: float) -> None:
+        """It runs: watch it from here on."""
+        self.started_at = time.monotonic()
+        self.seconds = self.started_at - began
+        self._watcher.watch(self._words_descriptor, self._hear_words)
+        self._watcher.watch(self._channel.fileno(), self._hear_keeper)
+
+    @classmethod
+    def _spawn(
+        cls,
+        nursery: Nursery,
+        watcher: Watcher,
+        plan: Plan,
+        stdin: int,
+        stdout: int,
+        on_line: Callable[[str], None],
+        timeout: float,
+    ) -> Run:
         reads, writes = os.pipe()
         words = LastWords(reads, on_line)
         try:
@@ -100,20 +132,18 @@ class Run:
         except BaseException:
             run._abandon()
             raise
-        run.started_at = time.monotonic()
-        run.seconds = run.started_at - began
-        watcher.watch(words.descriptor, run._hear_words)
-        watcher.watch(channel.fileno(), run._hear_keeper)
         return run
 
     def _await_start(self, timeout: float) -> None:
         if not select.select([self._channel], [], [], timeout)[0]:
             raise StartFailed(f"it did not start within {timeout:g} seconds")
         message, descriptors = self._receive(1)
+        if not message:
+            raise _NoAnswer("its keeper ended")
         if "started" not in message:
             if self._words is not None:
                 self._words.drain()
-            raise StartFailed(str(message.get("failed", "its keeper ended")))
+            raise StartFailed(str(message.get("failed")))
         self.pid = message["started"]
         [self._pidfd] = descriptors
 

@@ -32,8 +32,11 @@ def main(channel_descriptor: int, host_id: int, folder: str) -> None:
         signal.signal(number, signal.SIG_IGN)
     prctl(PR_SET_DUMPABLE, 0)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    host = os.pidfd_open(host_id)
-    if os.getppid() != host_id:  # it died, and the id may be somebody else's by now
+    try:
+        host = os.pidfd_open(host_id)
+    except ProcessLookupError:
+        return
+    if os.getppid() != host_id:  # it died, and the id is somebody else's by now
         return
     channel = socket.socket(fileno=os.dup(channel_descriptor))
     os.close(channel_descriptor)
