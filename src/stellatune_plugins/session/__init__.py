@@ -2,6 +2,7 @@
 
 from stellatune_plugins.session.batch import run_batch
 from stellatune_plugins.session.inputs import RankedDecoders, open_input
+from stellatune_plugins.session.items import open_item
 from stellatune_plugins.session.jobs import (
     BatchEvent,
     JobEvent,
@@ -11,7 +12,7 @@ from stellatune_plugins.session.jobs import (
     JobStarted,
     run_job,
 )
-from stellatune_plugins.session.plan import BatchPlan, plan_batch
+from stellatune_plugins.session.plan import BatchPlan, plan_batch, plan_items
 from stellatune_plugins.session.render import Progress, Tap, render
 from stellatune_plugins.session.report import Levels, RenderFailure, RenderJob, RenderOptions, RenderReport
 from stellatune_plugins.session.runtime import RenderRuntime, RuntimeSpec, build
@@ -40,7 +41,9 @@ __all__ = [
     "Tap",
     "build",
     "open_input",
+    "open_item",
     "plan_batch",
+    "plan_items",
     "render",
     "run_batch",
     "run_job",

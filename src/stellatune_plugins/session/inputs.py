@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -133,6 +134,7 @@ class _Lent:
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
+        self._opener = threading.get_ident()
         self.given_away = False
 
     def read(self, max_bytes: int) -> bytes:
@@ -148,5 +150,6 @@ class _Lent:
         return self._stream.size()
 
     def close(self) -> None:
-        if self.given_away:
+        # Another thread closes it to end a read that waits: then there is no next decoder either.
+        if self.given_away or threading.get_ident() != self._opener:
             self._stream.close()

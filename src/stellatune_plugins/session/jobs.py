@@ -88,6 +88,7 @@ def run_job(
         decoder=runtime.decoder,
         chain_factory=runtime.chain,
         sink=runtime.sink,
+        source=None if job.item is None else runtime.source,
         on_progress=on_progress,
         cancelled=cancelled,
         tap=picture,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stellatune_plugins.contract.capabilities import Decoder, OutputSink
+from stellatune_plugins.contract.capabilities import Decoder, OutputSink, SourceCatalog
 from stellatune_plugins.model import AbilityKind, AudioSpec
 from stellatune_plugins.native import NativeRuntime
 from stellatune_plugins.observe import EventBus
@@ -31,6 +31,11 @@ class NativeRenderRuntime:
     @property
     def sink(self) -> OutputSink:
         return self.native.output_sink(FILE_SINK)
+
+    @property
+    def source(self) -> SourceCatalog | None:
+        """None: files only."""
+        return None
 
     def chain(self, spec: AudioSpec) -> Chain:
         return IdentityChain(spec)

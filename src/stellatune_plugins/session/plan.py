@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from stellatune_plugins.errors import InputUnreadable, UsageError
+from stellatune_plugins.session.items import MAX_ITEM, label_of
 from stellatune_plugins.session.report import RenderJob, RenderOptions
 from stellatune_plugins.session.runtime import RuntimeSpec
 
@@ -75,6 +76,53 @@ def plan_batch(
     _refuse_collisions(pairs)
     jobs = tuple(RenderJob(str(source), str(target)) for source, target in pairs)
     return BatchPlan(jobs, options, runtime or RuntimeSpec())
+
+
+def plan_items(
+    items: Sequence[str],
+    output: str | Path,
+    *,
+    options: RenderOptions | None = None,
+    runtime: RuntimeSpec | None = None,
+) -> BatchPlan:
+    """Map tracks of a source to outputs.
+
+    One goes to ``output`` itself, unless that is a folder. Several go into the folder ``output``, each under a number
+    and what the item is called.
+
+    Args:
+        items: tracks' JSON or URIs.
+        output: a file, or a folder, which need not exist yet; a name that ends in ``/`` is a folder's.
+        options: how to render.
+        runtime: how workers make what they need; its factory must know a source.
+
+    Raises:
+        UsageError: there is nothing to render, or the output is a file where several need a folder.
+    """
+    options = options or RenderOptions()
+    if not items:
+        raise UsageError("there is nothing to render", operation="render.plan")
+    for item in items:
+        if not 1 <= len(item) <= MAX_ITEM:
+            raise UsageError(f"a track of {len(item)} characters is none", operation="render.plan")
+    out = Path(output)
+    into_folder = len(items) > 1 or out.is_dir() or str(output).endswith(os.sep)
+    if into_folder and out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; several tracks need a folder", operation="render.plan")
+    suffix = "." + (options.format or DEFAULT_FORMAT)
+    digits = max(2, len(str(len(items))))
+    jobs = []
+    for number, item in enumerate(items, 1):
+        name = label_of(item)
+        target = out / f"{number:0{digits}} {_file_name(name)}{suffix}" if into_folder else out
+        jobs.append(RenderJob(name, str(target), item=item))
+    return BatchPlan(tuple(jobs), options, runtime or RuntimeSpec())
+
+
+def _file_name(text: str) -> str:
+    """A track's name as a file may be called anywhere: no separators, nothing hidden, not long."""
+    kept = "".join(c if c.isalnum() or c in " -_.,()'&+!" else "_" for c in text.rstrip("/").rpartition("/")[2])
+    return kept.strip(" .")[:80].strip() or "track"
 
 
 def audio_files(folder: Path, extensions: Collection[str], *, leave_out: Path | None = None) -> Iterator[Path]:

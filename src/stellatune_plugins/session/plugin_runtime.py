@@ -1,18 +1,22 @@
-"""The render runtime with DSP stages of both runtimes."""
+"""The render runtime with plugins of both runtimes."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from stellatune_plugins.contract import Decoder, SourceCatalog
 from stellatune_plugins.hotpath import HotPathSettings
 from stellatune_plugins.model import AudioSpec, Home, RuntimeRoute
 from stellatune_plugins.observe import EventBus
 from stellatune_plugins.registry.runtime import PluginRuntime, RuntimeSettings
 from stellatune_plugins.session.chain_builder import ChainBuilder, StageRequest
+from stellatune_plugins.session.inputs import RankedDecoders
 from stellatune_plugins.session.native_runtime import NativeRenderRuntime
 from stellatune_plugins.session.runtime import RuntimeSpec
 from stellatune_plugins.session.stages import Chain, IdentityChain
@@ -20,13 +24,23 @@ from stellatune_plugins.session.stages import Chain, IdentityChain
 FACTORY = "stellatune_plugins.session.plugin_runtime:make"
 
 
+class PluginChoice(msgspec.Struct, frozen=True):
+    """A plugin as the user named it. ``config_json`` lies over the plugin's defaults."""
+
+    plugin: str
+    type_id: str | None = None
+    config_json: str | None = None
+
+
 class PluginRenderRuntime(NativeRenderRuntime):
-    """Native decoders and file sink, and chains of any plugins.
+    """Sources, decoders and chains of any plugins, and the native file sink.
 
     Args:
         home: the plugins and the compiled code.
-        route: where DSPs are looked up.
+        route: where plugins are looked up.
         stages: the chain that every stream gets.
+        decoder: which one opens every input; by default the best of the route for each.
+        source: where items come from.
         strict: a plugin that cannot be started fails the render instead of being bypassed.
         bus: where events go.
         settings: limits and deadlines of components.
@@ -39,26 +53,58 @@ class PluginRenderRuntime(NativeRenderRuntime):
         route: RuntimeRoute,
         stages: Sequence[StageRequest],
         *,
+        decoder: PluginChoice | None = None,
+        source: PluginChoice | None = None,
         strict: bool = False,
         bus: EventBus | None = None,
         settings: RuntimeSettings | None = None,
         hot_settings: HotPathSettings | None = None,
     ) -> None:
         super().__init__(bus)
+        self._parts = contextlib.ExitStack()
         self.plugins = PluginRuntime(home, route, self.bus, natives=self.native, settings=settings)
         self._stages = tuple(stages)
+        self._decoder_choice = decoder
+        self._source_choice = source
         self._builder = ChainBuilder(self.plugins, self._stages, bus=self.bus, settings=hot_settings, strict=strict)
+
+    @functools.cached_property
+    def decoder(self) -> Decoder:
+        """The chosen decoder, or all of the route, ranked."""
+        choice = self._decoder_choice
+        if choice is not None:
+            return self.plugins.open_decoder(choice.plugin, type_id=choice.type_id, config_json=choice.config_json)
+        if self.plugins.route is RuntimeRoute.NATIVE:
+            return super().decoder  # without a look at what is installed
+        return RankedDecoders(self.plugins.decoders())
+
+    @functools.cached_property
+    def source(self) -> SourceCatalog | None:
+        """A catalogue of the chosen source, opened when the first item is."""
+        choice = self._source_choice
+        if choice is None:
+            return None
+        opened = self.plugins.open_source(choice.plugin, type_id=choice.type_id, config_json=choice.config_json)
+        self._parts.callback(opened.instance.close)
+        return opened.instance
 
     def chain(self, spec: AudioSpec) -> Chain:
         return self._builder(spec) if self._stages else IdentityChain(spec)
 
     def close(self) -> None:
+        self._parts.close()
         self.plugins.close()
         super().close()
 
 
 def runtime_spec(
-    home: Home, route: RuntimeRoute, stages: Sequence[StageRequest], *, strict: bool = False
+    home: Home,
+    route: RuntimeRoute,
+    stages: Sequence[StageRequest],
+    *,
+    decoder: PluginChoice | None = None,
+    source: PluginChoice | None = None,
+    strict: bool = False,
 ) -> RuntimeSpec:
     """How any process makes this runtime."""
     return RuntimeSpec(
@@ -67,12 +113,28 @@ def runtime_spec(
             "home": str(home.root),
             "route": route.value,
             "stages": [msgspec.to_builtins(stage) for stage in stages],
+            "decoder": msgspec.to_builtins(decoder),
+            "source": msgspec.to_builtins(source),
             "strict": strict,
         },
     )
 
 
-def make(*, home: str, route: str, stages: list[dict[str, Any]], strict: bool) -> PluginRenderRuntime:
+def make(
+    *,
+    home: str,
+    route: str,
+    stages: list[dict[str, Any]],
+    decoder: dict[str, Any] | None = None,
+    source: dict[str, Any] | None = None,
+    strict: bool = False,
+) -> PluginRenderRuntime:
     """The factory that :func:`runtime_spec` names."""
-    requests = [msgspec.convert(stage, StageRequest) for stage in stages]
-    return PluginRenderRuntime(Home(Path(home)), RuntimeRoute(route), requests, strict=strict)
+    return PluginRenderRuntime(
+        Home(Path(home)),
+        RuntimeRoute(route),
+        msgspec.convert(stages, list[StageRequest]),
+        decoder=msgspec.convert(decoder, PluginChoice | None),
+        source=msgspec.convert(source, PluginChoice | None),
+        strict=strict,
+    )

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from stellatune_plugins.contract.capabilities import (
     AcceptsMetadata,
@@ -17,10 +17,12 @@ from stellatune_plugins.contract.capabilities import (
     DecoderSession,
     OutputSink,
     OutputSinkSession,
+    SourceCatalog,
 )
 from stellatune_plugins.errors import Interrupted, OutputFailed, UsageError
 from stellatune_plugins.model import AudioSpec, Block, Frames, SampleRate
 from stellatune_plugins.session.inputs import music_of, open_input
+from stellatune_plugins.session.items import open_item
 from stellatune_plugins.session.meters import Meter
 from stellatune_plugins.session.report import Levels, RenderJob, RenderOptions, RenderReport
 from stellatune_plugins.session.resample import Resampler
@@ -28,6 +30,9 @@ from stellatune_plugins.session.stages import Chain, ChainFactory
 from stellatune_plugins.session.tail import Delivery, Tail
 from stellatune_plugins.session.threads import Ahead, Behind, Inline, Reader, Writer
 
+STALL_S: Final = 10.0
+"""Seconds in which a sink must accept at least one frame."""
+STALL_PAUSE_S: Final = 0.005
 Progress = Callable[[int, int | None], object]
 """Called with the frames that are done and the frames there are, as far as that is known."""
 
@@ -51,6 +56,7 @@ def render(
     decoder: Decoder,
     chain_factory: ChainFactory,
     sink: OutputSink,
+    source: SourceCatalog | None = None,
     on_progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
     tap: Tap | None = None,
@@ -66,6 +72,7 @@ def render(
         decoder: opens the input; :class:`~stellatune_plugins.session.inputs.RankedDecoders` chooses among several.
         chain_factory: makes the chain for the stream's shape.
         sink: writes the output.
+        source: opens the job's item, where it has one.
         on_progress: called in the caller's thread, once a batch.
         cancelled: asked once a batch.
         tap: listens.
@@ -83,14 +90,22 @@ def render(
     options = options or RenderOptions()
     started = time.perf_counter()
     with contextlib.ExitStack() as cleanup:
-        source = open_input(job.input, decoder)
-        cleanup.callback(source.close)
+        track = _open(job, decoder, source)
+        cleanup.callback(track.close)
         output = sink.create()
         cleanup.callback(output.close)
-        run = _Run(job, options, source, output, chain_factory, cleanup)
+        run = _Run(job, options, track, output, chain_factory, cleanup)
         report = run.go(on_progress, cancelled, tap)
         output.flush()
         return run.settled(report, time.perf_counter() - started)
+
+
+def _open(job: RenderJob, decoder: Decoder, source: SourceCatalog | None) -> DecoderSession:
+    if job.item is None:
+        return open_input(job.input, decoder)
+    if source is None:
+        raise UsageError(f"there is no source to open {job.input} with", operation="render")
+    return open_item(source, job.item, decoder)
 
 
 def target_json(job: RenderJob, options: RenderOptions) -> str:
@@ -268,11 +283,20 @@ def _write_all(output: OutputSinkSession, block: Block) -> None:
     Raises:
         OutputFailed: the sink accepts nothing any more, or lies about what it accepted.
     """
+    stalled: float | None = None
     while len(block):
         accepted = output.write(block)
-        if not 0 < accepted <= len(block):
+        if not 0 <= accepted <= len(block):
             raise OutputFailed(f"the sink accepted {accepted} of {len(block)} frames", operation="output.write")
-        block = block[accepted:]
+        if accepted:
+            block, stalled = block[accepted:], None
+            continue
+        # A device takes what it has played room for; one that stands still is no device.
+        now = time.monotonic()
+        stalled = stalled or now
+        if now - stalled > STALL_S:
+            raise OutputFailed(f"the sink accepted nothing for {STALL_S:g} s", operation="output.write")
+        time.sleep(STALL_PAUSE_S)
 
 
 def _stop_if(cancelled: Callable[[], bool] | None) -> None:
@@ -282,5 +306,5 @@ def _stop_if(cancelled: Callable[[], bool] | None) -> None:
 
 def _refuse_same_file(job: RenderJob) -> None:
     with contextlib.suppress(OSError):
-        if Path(job.output).samefile(job.input):
+        if job.item is None and Path(job.output).samefile(job.input):
             raise UsageError(f"{job.output} is the input itself", operation="render")

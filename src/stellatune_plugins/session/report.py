@@ -14,17 +14,19 @@ ResampleQuality = Literal["HQ", "VHQ"]
 
 
 class RenderJob(msgspec.Struct, frozen=True):
-    """One file to make out of another one.
+    """One file to make out of another one, or out of a source's track.
 
     Args:
-        input: path of the input.
+        input: path of the input, or what to call the track.
         output: path of the output.
         plot: path of a PNG that shows what changed.
+        item: the track's JSON or URI, where the input is a source's.
     """
 
     input: str
     output: str
     plot: str | None = None
+    item: str | None = None
 
 
 class RenderOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 
 import msgspec
 
-from stellatune_plugins.contract.capabilities import Decoder, OutputSink
+from stellatune_plugins.contract.capabilities import Decoder, OutputSink, SourceCatalog
 from stellatune_plugins.errors import UsageError
 from stellatune_plugins.model import AudioSpec
 from stellatune_plugins.observe import EventBus
@@ -16,7 +16,7 @@ from stellatune_plugins.session.stages import Chain
 
 
 class RenderRuntime(Protocol):
-    """Everything that renders share: decoders, chains, sink, events."""
+    """Everything that renders share: source, decoders, chains, sink, events."""
 
     @property
     def bus(self) -> EventBus: ...
@@ -26,6 +26,11 @@ class RenderRuntime(Protocol):
 
     @property
     def sink(self) -> OutputSink: ...
+
+    @property
+    def source(self) -> SourceCatalog | None:
+        """Where jobs with an item are opened; ``None`` where there is none."""
+        ...
 
     def chain(self, spec: AudioSpec) -> Chain:
         """A fresh chain for a stream of this shape."""
