@@ -21,6 +21,8 @@ _HERE = "stellatune_plugins.cli"
 
 _COMMANDS = {
     "render": "Send audio files through a chain of plugins.",
+    "lyrics": "Print the lyrics of a track, or search a provider for them.",
+    "devices": "List where music can go: the targets of every output sink.",
     "doctor": "Check that everything here works.",
 }
 _PLUGIN_COMMANDS = {
@@ -32,6 +34,15 @@ _PLUGIN_COMMANDS = {
     "rollback": "Go back to the version before the last upgrade.",
     "uninstall": "Remove plugins.",
     "verify": "Compare installed files with what was installed.",
+}
+
+_SOURCE_COMMANDS = {
+    "browse": "List what a source has.",
+    "search": "Search a source.",
+}
+_GROUPS = {
+    "source": ("Browse and search the catalogues of source plugins.", _SOURCE_COMMANDS),
+    "plugin": ("Install, look at and remove plugins.", _PLUGIN_COMMANDS),
 }
 
 
@@ -53,11 +64,12 @@ def make_app(tokens: Sequence[str] = (), *, short: bool = True) -> App:
     )
     for name, text in _COMMANDS.items():
         app.command(f"{_HERE}.{name}:{name}", name=name, help=text if short and words[:1] != [name] else None)
-    plugin = App(name="plugin", help="Install, look at and remove plugins.")
-    for name, text in _PLUGIN_COMMANDS.items():
-        shown = text if short and words[:2] != ["plugin", name] else None
-        plugin.command(f"{_HERE}.plugin.{name}:{name}", name=name, help=shown)
-    app.command(plugin)
+    for group, (about, commands) in _GROUPS.items():
+        part = App(name=group, help=about)
+        for name, text in commands.items():
+            shown = text if short and words[:2] != [group, name] else None
+            part.command(f"{_HERE}.{group}.{name}:{name}", name=name, help=shown)
+        app.command(part)
     return app
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from stellatune_plugins.cli.dsp_spec import parse
 from stellatune_plugins.cli.options import Common
+from stellatune_plugins.cli.plugin_spec import parse
 from stellatune_plugins.errors import UsageError
 from stellatune_plugins.model.ids import RuntimeRoute
 
@@ -16,9 +16,11 @@ Format = Literal["wav", "wav16", "wav24", "wav32f", "flac", "flac16", "flac24", 
 
 
 def render(
-    *inputs: Annotated[Path, Parameter(name="INPUT")],
+    *inputs: Annotated[str, Parameter(name="INPUT")],
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     dsp: Annotated[tuple[str, ...], Parameter(name="--dsp")] = (),
+    decoder: str | None = None,
+    source: str | None = None,
     rate: int | None = None,
     format_: Annotated[Format | None, Parameter(name="--format")] = None,
     jobs: Annotated[int | None, Parameter(name=["--jobs", "-j"])] = None,
@@ -31,18 +33,23 @@ def render(
 ) -> int:
     """Send audio files through a chain of plugins, and write the results.
 
-    One file becomes one file. Several files, or folders, go into the folder named by --output, where folders keep
+    With --source, the inputs are that plugin's: URIs, or tracks as JSON, as `stellatune source` lists them.
+
+    One input becomes one file. Several files, or folders, go into the folder named by --output, where folders keep
     their shape. Nothing is overwritten without --force, and no half file is left, whatever happens.
 
     Args:
-        inputs: Audio files and folders.
+        inputs: Audio files and folders, or a source's tracks.
         output: The file to make, or the folder for several.
         dsp: A stage of the chain: ID[/TYPE_ID][=JSON|=@FILE], such as 'dev.stellatune.gain={"gain_db": -3}'. Repeat
             it for more stages; they are passed in this order.
+        decoder: The plugin that decodes every input: ID[/TYPE_ID][=JSON|=@FILE]. Default: the one with the best score
+            for the extension; one that cannot open the data gives way to the next.
+        source: The plugin that the inputs come from: ID[/TYPE_ID][=JSON|=@FILE].
         rate: Sample rate of the result in hertz. Default: the input's.
         format_: Format of the result. Default: by the output's extension, FLAC in a folder.
         jobs: Files that are rendered at the same time. Default: one a processor.
-        runtime: Where DSP plugins are looked up: native ones (the default), WebAssembly ones, or native first.
+        runtime: Where plugins are looked up: native ones (the default), WebAssembly ones, or native first.
         plot: A PNG for one file, a folder for several: waveform and spectrum before and after, and the chain's
             frequency response.
         force: Overwrite what is there.
@@ -63,6 +70,8 @@ def render(
         inputs=inputs,
         output=output,
         stages=stages,
+        decoder=None if decoder is None else parse(decoder, "--decoder"),
+        source=None if source is None else parse(source, "--source"),
         rate=rate,
         format=format_,
         jobs=jobs,

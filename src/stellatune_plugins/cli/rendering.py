@@ -12,16 +12,16 @@ from typing import Any
 import msgspec
 
 from stellatune_plugins.cli import failures
-from stellatune_plugins.cli.dsp_spec import DspSpec
 from stellatune_plugins.cli.entry import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from stellatune_plugins.cli.options import Common
 from stellatune_plugins.cli.output import print_json, print_text
+from stellatune_plugins.cli.plugin_spec import PluginSpec
 from stellatune_plugins.cli.progress import Bars
 from stellatune_plugins.cli.report_text import report_text
 from stellatune_plugins.cli.runtime import decodable_extensions, prepare
 from stellatune_plugins.cli.workbench import Workbench
 from stellatune_plugins.errors import OutputExists, UsageError
-from stellatune_plugins.model import RuntimeRoute
+from stellatune_plugins.model import AbilityKind, RuntimeRoute
 from stellatune_plugins.session import (
     BatchEvent,
     BatchPlan,
@@ -34,10 +34,11 @@ from stellatune_plugins.session import (
     RenderOptions,
     RenderReport,
     plan_batch,
+    plan_items,
     run_batch,
 )
 from stellatune_plugins.session.chain_builder import StageRequest
-from stellatune_plugins.session.plugin_runtime import runtime_spec
+from stellatune_plugins.session.plugin_runtime import PluginChoice, runtime_spec
 from stellatune_plugins.session.report import OutputFormat, SampleBits
 
 _FORMATS: dict[str, tuple[OutputFormat, SampleBits | None]] = {
@@ -59,9 +60,11 @@ _log = logging.getLogger(__name__)
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What the user asked for; see the options of ``stellatune render``."""
 
-    inputs: tuple[Path, ...]
+    inputs: tuple[str, ...]
     output: Path
-    stages: tuple[DspSpec, ...]
+    stages: tuple[PluginSpec, ...]
+    decoder: PluginSpec | None
+    source: PluginSpec | None
     rate: int | None
     format: str | None
     jobs: int | None
@@ -78,16 +81,11 @@ def carry_out(wish: Wish, common: Common) -> int:
     options = RenderOptions(rate=wish.rate, format=container, bits=bits, overwrite=wish.force, tail=wish.tail)
     stages = [StageRequest(*stage) for stage in wish.stages]
     with Workbench(common) as bench:
-        plan = plan_batch(
-            wish.inputs,
-            wish.output,
-            extensions=decodable_extensions() if any(path.is_dir() for path in wish.inputs) else (),
-            options=options,
-            runtime=runtime_spec(bench.home, wish.route, stages, strict=wish.strict),
-        )
+        plan = _plan(wish, bench, options, stages)
         plan = _with_pictures(plan, wish.plot, wish.output, force=wish.force)
-        if stages:
-            prepare(bench.home, stages, wish.route, bench.bus, bench.compile_note)
+        named = _named(wish)
+        if named:
+            prepare(bench.home, named, wish.route, bench.bus, bench.compile_note)
         started = time.perf_counter()
         with Bars(len(plan.jobs)) as bars:
             outcomes = run_batch(plan, wish.jobs or _processors(), _teller(bars, bench.bus.emit))
@@ -97,6 +95,27 @@ def carry_out(wish: Wish, common: Common) -> int:
     else:
         _show_text(outcomes, seconds)
     return _exit_code(outcomes)
+
+
+def _plan(wish: Wish, bench: Workbench, options: RenderOptions, stages: Sequence[StageRequest]) -> BatchPlan:
+    """From inputs to jobs: files and folders, or a source's tracks."""
+    decoder, source = (None if spec is None else PluginChoice(*spec) for spec in (wish.decoder, wish.source))
+    runtime = runtime_spec(bench.home, wish.route, stages, decoder=decoder, source=source, strict=wish.strict)
+    if source is not None:
+        return plan_items(wish.inputs, wish.output, options=options, runtime=runtime)
+    folders = any(Path(path).is_dir() for path in wish.inputs)
+    extensions = decodable_extensions(bench.home, wish.route, bench.bus) if folders else ()
+    return plan_batch(wish.inputs, wish.output, extensions=extensions, options=options, runtime=runtime)
+
+
+def _named(wish: Wish) -> list[tuple[AbilityKind, PluginSpec]]:
+    """Every plugin that the user named, and what for."""
+    named = [(AbilityKind.DSP, spec) for spec in wish.stages]
+    if wish.decoder is not None:
+        named.append((AbilityKind.DECODER, wish.decoder))
+    if wish.source is not None:
+        named.append((AbilityKind.SOURCE, wish.source))
+    return named
 
 
 def _with_pictures(plan: BatchPlan, plot: Path | None, output: Path, *, force: bool) -> BatchPlan:

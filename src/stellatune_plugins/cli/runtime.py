@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Collection, Sequence
 
 from stellatune_plugins.cli.bundled import bundled_packages
+from stellatune_plugins.cli.plugin_spec import PluginSpec
 from stellatune_plugins.cli.progress import CompileNote
 from stellatune_plugins.errors import AbilityNotFound, NativePluginFailed, StellatuneError
 from stellatune_plugins.executor import activation_of
@@ -15,26 +16,31 @@ from stellatune_plugins.model import AbilityKind, RuntimeRoute
 from stellatune_plugins.model.home import Home
 from stellatune_plugins.observe import EventBus
 from stellatune_plugins.registry import Catalog, PluginRuntime, Resolved
-from stellatune_plugins.session.chain_builder import StageRequest
+from stellatune_plugins.registry.opening import WASM_HINT
+from stellatune_plugins.session.inputs import RankedDecoders
 from stellatune_plugins.session.native_runtime import NativeRenderRuntime
 
 
 def prepare(
-    home: Home, stages: Sequence[StageRequest], route: RuntimeRoute, bus: EventBus, on_progress: CompileNote
+    home: Home,
+    named: Sequence[tuple[AbilityKind, PluginSpec]],
+    route: RuntimeRoute,
+    bus: EventBus,
+    on_progress: CompileNote,
 ) -> None:
-    """Find every stage, and bring its code into the cache while somebody watches.
+    """Find every plugin that was named, and bring its code into the cache while somebody watches.
 
     So a mistyped name fails before any file is touched, and parallel workers find everything compiled. What is wrong
     with a WebAssembly plugin itself is left to the render, which bypasses it and says so. A native one that cannot be
     loaded here is an error: its fault is the installation's, and the route that the user chose leads nowhere.
 
     Raises:
-        AbilityNotFound: a stage's plugin is not there.
-        NativePluginFailed: a stage's native plugin cannot be used on this machine.
+        AbilityNotFound: one is not there.
+        NativePluginFailed: a native one cannot be used on this machine.
     """
     with PluginRuntime(home, route, bus, on_progress=on_progress) as runtime:
-        for stage in stages:
-            found = _find(runtime.catalog, stage)
+        for kind, spec in named:
+            found = _find(runtime.catalog, kind, spec)
             if found.package is None:
                 _require_native(runtime, found)
                 continue
@@ -45,37 +51,42 @@ def prepare(
     on_progress.clear()
 
 
-def _find(catalog: Catalog, stage: StageRequest) -> Resolved:
-    """The stage's plugin; where there is none, the error names the one that was probably meant."""
+def _find(catalog: Catalog, kind: AbilityKind, spec: PluginSpec) -> Resolved:
+    """The plugin; where there is none, the error names the one that was probably meant."""
     try:
-        return catalog.find(AbilityKind.DSP, stage.plugin, stage.type_id)
+        return catalog.find(kind, spec.plugin, spec.type_id)
     except AbilityNotFound as error:
-        names = sorted({entry.key.plugin_id for entry in catalog.everything(AbilityKind.DSP)})
-        near = difflib.get_close_matches(stage.plugin, names, n=1, cutoff=0.75)
-        short = [name for name in names if name.rpartition(".")[2] == stage.plugin]
-        if stage.plugin not in names and (near or short):
+        names = sorted({entry.key.plugin_id for entry in catalog.everything(kind)})
+        near = difflib.get_close_matches(spec.plugin, names, n=1, cutoff=0.75)
+        short = [name for name in names if name.rpartition(".")[2] == spec.plugin]
+        if spec.plugin not in names and (near or short):
             error.hint = f"did you mean {(short or near)[0]}?"
         raise
 
 
 def _require_native(runtime: PluginRuntime, found: Resolved) -> None:
-    """Load a native stage; where that fails, the hint names the WebAssembly plugin of the same id."""
+    """Load a native plugin; where that fails, the hint names the WebAssembly plugin of the same id."""
     plugin = found.key.plugin_id
     try:
-        runtime.dsp(plugin, found.key.type_id)
+        runtime.natives.get(found.key.kind, plugin, found.key.type_id)
     except NativePluginFailed as error:
         installed = any(
             entry.package is not None
-            for entry in runtime.catalog.everything(AbilityKind.DSP)
+            for entry in runtime.catalog.everything(found.key.kind)
             if entry.key.plugin_id == plugin
         )
-        if not installed and plugin in bundled_packages():
+        if installed:
+            error.hint = WASM_HINT
+        elif plugin in bundled_packages():
             error.hint = (
                 f"`stellatune plugin install {plugin}`, then pass --runtime wasm: the sandboxed one runs anywhere"
             )
         raise
 
 
-def decodable_extensions() -> Collection[str]:
+def decodable_extensions(home: Home, route: RuntimeRoute, bus: EventBus) -> Collection[str]:
     """What counts as audio in a folder: lower case, without dots."""
-    return NativeRenderRuntime().decoder.ext_scores().keys()
+    if route is RuntimeRoute.NATIVE:
+        return NativeRenderRuntime().decoder.ext_scores().keys()
+    with PluginRuntime(home, route, bus) as runtime:
+        return RankedDecoders(runtime.decoders()).ext_scores().keys()

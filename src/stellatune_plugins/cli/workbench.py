@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 
 
 class Workbench:
-    """One command's tools, as a context that puts them away."""
+    """One command's tools, as a context that puts them away.
 
-    def __init__(self, common: Common) -> None:
+    Args:
+        common: the command's options.
+        route: where :attr:`runtime` looks plugins up.
+    """
+
+    def __init__(self, common: Common, *, route: RuntimeRoute = RuntimeRoute.HYBRID) -> None:
+        self._route = route
         self.home = Home.resolve(common.home)
         self.bus = EventBus()
         self._logs = PluginLogs(self.home.logs, bus=self.bus)
@@ -48,7 +54,7 @@ class Workbench:
         """Both runtimes' plugins, with the engine and the cache of compiled code behind them."""
         from stellatune_plugins.registry import PluginRuntime  # noqa: PLC0415 - loads the engine
 
-        runtime = PluginRuntime(self.home, RuntimeRoute.HYBRID, self.bus, on_progress=self.compile_note)
+        runtime = PluginRuntime(self.home, self._route, self.bus, on_progress=self.compile_note)
         self._parts.callback(runtime.close)
         return runtime
 

@@ -1,4 +1,4 @@
-"""``--dsp ID[/TYPE_ID][=JSON|=@FILE]``."""
+"""``ID[/TYPE_ID][=JSON|=@FILE]``."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from stellatune_plugins.cli.dsp_spec import MAX_CONFIG_BYTES, DspSpec, parse
+from stellatune_plugins.cli.plugin_spec import MAX_CONFIG_BYTES, PluginSpec, parse
 from stellatune_plugins.errors import UsageError
 
 
 @pytest.mark.parametrize(
     ("text", "spec"),
     [
-        ("dev.stellatune.gain", DspSpec("dev.stellatune.gain")),
-        ("dev.stellatune.gain/gain", DspSpec("dev.stellatune.gain", "gain")),
-        ('a.b={"x": 1}', DspSpec("a.b", None, '{"x": 1}')),
-        ('a.b/c={"x": "y=z/w"}', DspSpec("a.b", "c", '{"x": "y=z/w"}')),
-        ("a.b={}", DspSpec("a.b", None, "{}")),
+        ("dev.stellatune.gain", PluginSpec("dev.stellatune.gain")),
+        ("dev.stellatune.gain/gain", PluginSpec("dev.stellatune.gain", "gain")),
+        ('a.b={"x": 1}', PluginSpec("a.b", None, '{"x": 1}')),
+        ('a.b/c={"x": "y=z/w"}', PluginSpec("a.b", "c", '{"x": "y=z/w"}')),
+        ("a.b={}", PluginSpec("a.b", None, "{}")),
     ],
 )
-def test_forms(text: str, spec: DspSpec) -> None:
+def test_forms(text: str, spec: PluginSpec) -> None:
     """Type and configuration are both optional; what stands behind the first equals sign is the configuration's."""
     assert parse(text) == spec
 
@@ -29,7 +29,7 @@ def test_a_configuration_from_a_file(tmp_path: Path) -> None:
     """``=@FILE`` reads UTF-8, with or without a byte order mark."""
     path = tmp_path / "eq.json"
     path.write_bytes(b'\xef\xbb\xbf{"preamp_db": -3}')
-    assert parse(f"a.b=@{path}") == DspSpec("a.b", None, '{"preamp_db": -3}')
+    assert parse(f"a.b=@{path}") == PluginSpec("a.b", None, '{"preamp_db": -3}')
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""``stellatune source``: one file a command."""
