@@ -8,8 +8,10 @@
  *   o  one of its own streams where the host's is due
  *   c  a stream of the host's that it closed before
  *   e  an error
+ *   r  a processed stream in the format of decoder_actor.c: "r500" has 500 stereo frames, sample n is n % 1000 / 1000
  *
- * Byte n of a processed stream is n % 251. Own deeds: list:garbage, list:big, next:many, next:never, next:pieces (three
+ * Byte n of any other processed stream is n % 251. A list answers what it was asked, but for the actions of the
+ * convention, which find a folder and a track of each sort. Own deeds: list:garbage, list:big, next:many, next:never, next:pieces (three
  * bytes at a time), next:fails (after 100 bytes), describe:none, and those of metadata.h.
  */
 #define ARENA (10 << 20)
@@ -30,7 +32,7 @@ typedef struct { u8 failed; union { encoded chunk; plugin_error error; }; } enco
 IMPORT("[export]" SOURCE, "[resource-new]catalog") i32 catalog_new(void *self);
 IMPORT("[export]" SOURCE, "[resource-new]source-stream") i32 source_stream_new(void *self);
 
-typedef struct { u32 size, at, open; } own_stream;
+typedef struct { u32 size, at, open, rawf; } own_stream;
 static own_stream streams[80];
 static u32 catalogs;
 
@@ -50,6 +52,12 @@ EXPORT(RESOURCE "list-items-json") bytes_result *list_items(void *self, const ch
     REFUSED(result)
     arena_used = 0;
     result.bytes = (text){json, size}; /* what it was asked, which is JSON */
+    if (value_of(json, size, "\"action\"")) result.bytes = TEXT(
+        "{\"items\": [{\"id\": \"f\", \"kind\": \"folder\", \"title\": \"A folder\"},"
+        "{\"id\": \"1\", \"kind\": \"track\", \"title\": \"By \\u001b[31mJSON\", \"artist\": \"One\","
+        " \"duration_ms\": 61000, \"track\": \"r500\"},"
+        "{\"id\": \"2\", \"kind\": \"track\", \"title\": \"By URI\", \"uri\": \"actor:r700\"},"
+        "{\"id\": \"3\", \"kind\": \"spaceship\", \"title\": \"?\"}], \"total\": 9, \"next_offset\": 4}");
     if (plays("list:garbage")) result.bytes = TEXT("{\"items\": [");
     if (plays("list:big")) {
         __builtin_memset(arena, ' ', sizeof arena);
@@ -76,12 +84,16 @@ static opened_result *open_track(const char *name, u32 size) {
         result.stream.metadata.some = 1;
         describe_track(&result.stream.metadata.value);
     }
-    if (first >= '0' && first <= '9') {
+    if (first == 'r' || (first >= '0' && first <= '9')) {
         own_stream *stream = 0;
         for (u32 i = 0; i < 80 && !stream; i++)
             if (!streams[i].open) stream = &streams[i];
-        *stream = (own_stream){0, 0, 1};
-        for (u32 i = 0; i < size; i++) stream->size = stream->size * 10 + (u32)(name[i] - '0');
+        *stream = (own_stream){0, 0, 1, first == 'r'};
+        for (u32 i = first == 'r'; i < size; i++) stream->size = stream->size * 10 + (u32)(name[i] - '0');
+        if (stream->rawf) {
+            stream->size = 12 + 8 * stream->size;
+            result.stream.hint = (maybe_text){1, TEXT("rawf")};
+        }
         result.stream.tag = 1;
         result.stream.handle = source_stream_new(stream);
         return &result;
@@ -95,7 +107,7 @@ static opened_result *open_track(const char *name, u32 size) {
         return &result;
     }
     if (first == 'o') {
-        streams[79] = (own_stream){10, 0, 1};
+        streams[79] = (own_stream){10, 0, 1, 0};
         result.stream.handle = source_stream_new(&streams[79]);
         return &result;
     }
@@ -124,6 +136,13 @@ STREAM_METHOD("metadata") metadata_result *stream_metadata(own_stream *self) {
     describe_track(&metadata_answer.metadata);
     return &metadata_answer;
 }
+static u8 byte_of(own_stream *self, u32 at) {
+    static const u8 head[12] = {'R', 'A', 'W', 'F', 0x80, 0xbb, 0, 0, 2, 0, 0, 0};
+    if (!self->rawf) return (u8)(at % 251);
+    if (at < 12) return head[at];
+    float sample = (float)((at - 12) / 4 % 1000) / 1000.0f;
+    return ((u8 *)&sample)[(at - 12) % 4];
+}
 STREAM_METHOD("read") encoded_result *next(own_stream *self, u32 most) {
     static encoded_result result;
     HOOK("next");
@@ -136,7 +155,7 @@ STREAM_METHOD("read") encoded_result *next(own_stream *self, u32 most) {
     if (plays("next:pieces") && most > 3) most = 3;
     if (plays("next:fails") && most > 50) most = 50;
     if (count > most) count = most;
-    for (u32 i = 0; i < count; i++) arena[i] = (u8)((self->at + i) % 251);
+    for (u32 i = 0; i < count; i++) arena[i] = byte_of(self, self->at + i);
     self->at += count;
     result.chunk = (encoded){{arena, count}, self->at == self->size};
     if (plays("next:many")) result.chunk = (encoded){{arena, most + 1}, 0};

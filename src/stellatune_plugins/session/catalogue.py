@@ -46,7 +46,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What ``open-uri`` takes."""
     cover: str | None = None
     """A URI of a picture."""
-    track: dict[str, Any] | None = None
+    track: Any = None
     """What ``open-stream-json`` takes, as the source wants it."""
 
     @property
