@@ -51,7 +51,7 @@ def catalog_of(make_stage: Any, track: MemoryStream) -> Any:
 def test_a_list_is_asked_and_answered_in_json(catalog_of: Any) -> None:
     """What is in it is the plugin's affair; this one repeats the question."""
     with catalog_of() as catalog:
-        asked = '{"action": "search", "query": "ü\\u0000 ☃"}'
+        asked = '{"repeat": "ü\\u0000 ☃"}'
         assert catalog.list_items_json(asked) == asked
 
 
