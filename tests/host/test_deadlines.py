@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from loopback import Authority, Listener, read_request, until_closed
-from net_bench import Bench, Detour
+from net_bench import Bench, Detour, case_of
 
 from stellatune_plugins.errors import PluginFailure
 from stellatune_plugins.host.budget import limited
@@ -277,8 +277,9 @@ def test_a_file_system_that_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch)
     assert done.is_set()
 
 
-def test_a_cancel_ends_every_wait(bench: Bench) -> None:
-    """Closing a plugin's services from another thread ends what it waits for: a fetch, and a look-up in it."""
+@pytest.mark.parametrize("call", [fetch, stream])
+def test_a_close_ends_what_is_being_opened(call: Call, bench: Bench) -> None:
+    """Closing a plugin's services from another thread ends what it waits for."""
     with Listener(until_closed) as listener:
         url = f"http://127.0.0.1:{listener.port}"
         network = bench.network(f"local:{url}", timeouts=HostTimeouts())
@@ -286,7 +287,7 @@ def test_a_cancel_ends_every_wait(bench: Bench) -> None:
 
         def waiting() -> None:
             try:
-                network.http.fetch_json(url)
+                call(network, url)
             except PluginFailure as failure:
                 outcome.append(failure.case)
 
@@ -299,6 +300,32 @@ def test_a_cancel_ends_every_wait(bench: Bench) -> None:
         assert not thread.is_alive()
         assert time.monotonic() - start < 1.0
         assert outcome == ["io"]
+
+
+def test_a_close_ends_a_look_up(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a connection that never comes."""
+    release = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(20) and [])
+    with full_backlog() as port:
+        site = f"http://127.0.0.1:{port}"
+        network = bench.network("host:http://hangs.example", f"local:{site}", timeouts=HostTimeouts())
+        outcome: list[str] = []
+
+        def waiting(url: str) -> None:
+            outcome.append(case_of(lambda: stream(network, url)))
+
+        threads = [threading.Thread(target=waiting, args=(url,)) for url in (site, "http://hangs.example/")]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.1)
+        start = time.monotonic()
+        network.close()
+        for thread in threads:
+            thread.join(5)
+            assert not thread.is_alive()
+        assert time.monotonic() - start < 1.0
+        assert outcome == ["io", "io"]
+    release.set()
 
 
 def test_a_cancel_comes_before_everything() -> None:

@@ -24,11 +24,25 @@ class GuestStream(HostStream):
     def __init__(self) -> None:
         self.cancel = Cancel()
         self._gate = Gate(self._end)
-        self._after: Callable[[], None] = lambda: None
+        self._ended = Cancel()
+
+    def belong_to(self, owner: Cancel) -> None:
+        """End with an owner; at once where that is over."""
+        self.when_closed(owner.on_set(self.close))
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Open it within this block; a failure closes it, and is what a guest is told. So may a close meanwhile."""
+        try:
+            with self._using():
+                yield
+        except BaseException:
+            self.close()
+            raise
 
     def when_closed(self, after: Callable[[], None]) -> None:
-        """Have something done once the stream was put away."""
-        self._after = after
+        """Have something done once the stream was put away, at once where it was."""
+        self._ended.on_set(after)
 
     def read(self, max_bytes: int) -> bytes:
         with self._using():
@@ -64,7 +78,7 @@ class GuestStream(HostStream):
         try:
             self._put_away()
         finally:
-            self._after()
+            self._ended.set()
 
     @abc.abstractmethod
     def _read(self, max_bytes: int) -> bytes:

@@ -10,22 +10,27 @@ from typing import Final
 
 from stellatune_plugins.errors import PluginFailure
 from stellatune_plugins.host.blocking import BlockingCalls
-from stellatune_plugins.host.deadline import Deadline, Gate
+from stellatune_plugins.host.deadline import Cancel, Deadline, Gate
 from stellatune_plugins.host.stream.base import GuestStream, target
 from stellatune_plugins.host.stream.beneath import ESCAPED, open_beneath, open_folder
 from stellatune_plugins.host.stream.interface import OpenRequest
 from stellatune_plugins.host.stream.paths import FileAuthority, Place, places
+from stellatune_plugins.host.stream.window import Window
 from stellatune_plugins.host.timeouts import HostTimeouts
 from stellatune_plugins.package.paths import shown
+
+AHEAD: Final = 128 * 1024
+"""Bytes read at a time where reading may have to wait."""
 
 _AT_ONCE: Final = getattr(os, "RWF_NOWAIT", None)
 """Linux reads what is in its cache without waiting for a disk or a server, and says so where it is not."""
 
 
 class FileStreams:
-    """Opens the files of one plugin."""
+    """Opens the files of one plugin; the streams end with the owner."""
 
-    def __init__(self, authority: FileAuthority, timeouts: HostTimeouts, calls: BlockingCalls) -> None:
+    def __init__(self, authority: FileAuthority, timeouts: HostTimeouts, calls: BlockingCalls, owner: Cancel) -> None:
+        self._owner = owner
         self._authority = authority
         self._timeouts = timeouts
         self._calls = calls
@@ -38,7 +43,7 @@ class FileStreams:
         """
         if request.headers or request.body or request.method not in {None, "get"}:
             raise PluginFailure("invalid-arg", "a file takes no method, headers or body")
-        deadline = Deadline(self._timeouts.file, "opening the file")
+        deadline = Deadline(self._timeouts.file, "opening the file", self._owner)
         found = places(self._authority, request.target)
         missing: OSError | None = None
         for place in found:
@@ -49,7 +54,9 @@ class FileStreams:
                     raise self._failure(request.target, error) from error
                 missing = error
             else:
-                return FileStream(fd, self._timeouts.file, self._calls)
+                stream = FileStream(fd, self._timeouts.file, self._calls)
+                stream.belong_to(self._owner)
+                return stream
         raise PluginFailure("not-found", f"{shown(request.target)} is not there") from missing
 
     def _failure(self, wanted: str, error: OSError) -> PluginFailure:
@@ -86,19 +93,19 @@ class FileStream(GuestStream):
         self._timeout = timeout
         self._calls = calls
         self._position = 0
+        self._ahead = Window()
         self._at_once = _AT_ONCE
         # A read that the stream gave up on still uses the descriptor: whoever comes last closes it.
         self._descriptor = Gate(lambda: os.close(fd))
 
     def _read(self, max_bytes: int) -> bytes:
-        try:
-            data = self._read_cached(max_bytes)
-            if data is None:
-                deadline = Deadline(self._timeout, "reading the file", self.cancel)
-                position = self._position
-                data = self._calls.run(lambda: self._read_slowly(max_bytes, position), deadline)
-        except OSError as error:
-            raise PluginFailure("io", f"the file cannot be read: {error.strerror}") from error
+        data = self._ahead.get(self._position, max_bytes)
+        if not data:
+            try:
+                cached = self._read_cached(max_bytes)
+                data = cached if cached is not None else self._read_ahead(max_bytes)
+            except OSError as error:
+                raise PluginFailure("io", f"the file cannot be read: {error.strerror}") from error
         self._position += len(data)
         return data
 
@@ -118,6 +125,15 @@ class FileStream(GuestStream):
             return None
         del buffer[count:]
         return bytes(buffer)
+
+    def _read_ahead(self, max_bytes: int) -> bytes:
+        """What has to be waited for, on another thread: more than is asked for, since each wait costs two switches."""
+        deadline = Deadline(self._timeout, "reading the file", self.cancel)
+        position = self._position
+        data = self._calls.run(lambda: self._read_slowly(max(max_bytes, AHEAD), position), deadline)
+        self._ahead.restart(position)
+        self._ahead.put(data)
+        return data[:max_bytes]
 
     def _read_slowly(self, max_bytes: int, position: int) -> bytes:
         with self._descriptor.inside():

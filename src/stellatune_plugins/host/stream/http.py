@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from stellatune_plugins.errors import PluginFailure
-from stellatune_plugins.host.deadline import Deadline
+from stellatune_plugins.host.deadline import Cancel, Deadline
 from stellatune_plugins.host.egress import (
     ConnectionLost,
     Exchange,
@@ -36,10 +36,11 @@ _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 
 
 class HttpStreams:
-    """Opens HTTP streams for one plugin."""
+    """Opens HTTP streams for one plugin, each of which ends with the owner, even while it opens."""
 
-    def __init__(self, client: WebClient) -> None:
+    def __init__(self, client: WebClient, owner: Cancel) -> None:
         self._client = client
+        self._owner = owner
 
     def open(self, request: OpenRequest, waits: Waits) -> HttpStream:
         """Send the request; gives the stream once the answer's head is there.
@@ -57,14 +58,9 @@ class HttpStreams:
             body=request.body,
         )
         stream = HttpStream(self._client, web, waits)
-        try:
+        stream.belong_to(self._owner)
+        with stream.opening():
             stream.start()
-        except ConnectionLost as lost:
-            stream.close()
-            raise lost.failure() from lost
-        except BaseException:
-            stream.close()
-            raise
         return stream
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Final
 
 from stellatune_plugins.errors import PluginFailure
 from stellatune_plugins.host.blocking import BlockingCalls
+from stellatune_plugins.host.deadline import Cancel
 from stellatune_plugins.host.egress import EgressGuard, Slots, WebClient
 from stellatune_plugins.host.stream.base import GuestStream
 from stellatune_plugins.host.stream.files import FileStreams
@@ -44,13 +44,11 @@ class GuestStreams:
         limit: int = MAX_STREAMS,
     ) -> None:
         self._timeouts = timeouts
-        self._files = FileStreams(authority, timeouts, calls)
-        self._http = HttpStreams(client)
-        self._sockets = SocketStreams(guard)
+        self._end = Cancel()
+        self._files = FileStreams(authority, timeouts, calls, self._end)
+        self._http = HttpStreams(client, self._end)
+        self._sockets = SocketStreams(guard, self._end)
         self._slots = Slots(limit, "open streams")
-        self._lock = threading.Lock()
-        self._open: set[GuestStream] = set()
-        self._closed = False
 
     def open(self, request: OpenRequest) -> HostStream:
         """Open a stream.
@@ -67,27 +65,12 @@ class GuestStreams:
         except BaseException:
             give_back()
             raise
-
-        def forget() -> None:
-            give_back()
-            with self._lock:
-                self._open.discard(stream)
-
-        stream.when_closed(forget)
-        with self._lock:
-            self._open.add(stream)
-            late = self._closed
-        if late:
-            stream.close()
+        stream.when_closed(give_back)
         return stream
 
     def close(self) -> None:
-        """Close every stream that is still open. May be called again, and from any thread."""
-        with self._lock:
-            self._closed = True
-            left = list(self._open)
-        for stream in left:
-            stream.close()
+        """Close every stream, those that are still being opened as well. May be called again, and from any thread."""
+        self._end.set()
 
     def _of_kind(self, request: OpenRequest, waits: Waits) -> GuestStream:
         if request.kind is StreamKind.FILE:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stellatune_plugins.errors import PluginFailure
-from stellatune_plugins.host.deadline import Deadline
-from stellatune_plugins.host.egress import ConnectionLost, EgressGuard, Wire, parse_endpoint
+from stellatune_plugins.host.deadline import Cancel, Deadline
+from stellatune_plugins.host.egress import EgressGuard, Wire, parse_endpoint
 from stellatune_plugins.host.stream.base import GuestStream
 from stellatune_plugins.host.stream.interface import OpenRequest, StreamKind
 from stellatune_plugins.host.stream.waits import Waits
@@ -13,10 +13,11 @@ MAX_DATAGRAM = 65535
 
 
 class SocketStreams:
-    """Opens TCP and UDP streams for one plugin."""
+    """Opens TCP and UDP streams for one plugin, each of which ends with the owner, even while it opens."""
 
-    def __init__(self, guard: EgressGuard) -> None:
+    def __init__(self, guard: EgressGuard, owner: Cancel) -> None:
         self._guard = guard
+        self._owner = owner
 
     def open(self, request: OpenRequest, waits: Waits) -> TcpStream | UdpStream:
         """Connect, and send the body where there is one.
@@ -32,18 +33,13 @@ class SocketStreams:
             raise PluginFailure("invalid-arg", "the body does not fit into a datagram")
         host, port = parse_endpoint(request.target, scheme)
         stream = UdpStream(waits) if is_udp else TcpStream(waits)
-        deadline = Deadline(waits.connect, f"connecting to {host}", stream.cancel)
-        try:
+        stream.belong_to(self._owner)
+        with stream.opening():
+            deadline = Deadline(waits.connect, f"connecting to {host}", stream.cancel)
             wire = self._guard.connect(scheme, host, port, deadline)
             stream.attach(wire)
             if request.body:
                 wire.send_all(request.body)
-        except ConnectionLost as lost:
-            stream.close()
-            raise lost.failure() from lost
-        except BaseException:
-            stream.close()
-            raise
         return stream
 
 

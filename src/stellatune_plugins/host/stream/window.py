@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-CAPACITY: Final = 512 * 1024
+CAPACITY: Final = 1024 * 1024
 
 
 class Window:
