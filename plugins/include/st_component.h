@@ -48,7 +48,8 @@ ST_UNUSED static void *st_keep(u32 size) {
     if (st_heap_top || end > 0xffff0000ull) return 0;
     if (end > have && __builtin_wasm_memory_grow(0, (usize)((end - have + 65535) >> 16)) == (usize)-1) return 0;
     st_heap_floor = (u32)end;
-    st_zero((void *)(uptr)start, size); /* an earlier call may have spilled to here */
+    /* An earlier call may have spilled to here; what the host gave just now is zeros, and stays untouched. */
+    if (start < have) st_zero((void *)(uptr)start, (usize)((end < have ? end : have) - start));
     return (void *)(uptr)start;
 }
 

@@ -58,8 +58,7 @@ static st_session *st_place(st_plugin_error *error) {
     for (u32 i = 0; i < ST_MAX_SESSIONS; i++) {
         st_session *s = &st_sessions[i];
         if (s->used) continue;
-        if (s->decoder) st_zero(s->decoder, sizeof *s->decoder);
-        else s->decoder = st_keep(sizeof *s->decoder);
+        if (!s->decoder) s->decoder = st_keep(sizeof *s->decoder);
         if (!s->decoder) return *error = st_fail(ST_E_INTERNAL, ST_TEXT("the host gives no more memory")), (void *)0;
         return s;
     }
