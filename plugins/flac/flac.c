@@ -11,6 +11,26 @@
 #include "flac_sound.h"
 #include "flac_tags.h"
 
+/* The first frame says where the numbers begin, and how long a frame is if the description leaves that open. Gives 0 where
+ * there is no frame at all, so that another decoder gets its chance. */
+static int flac_look_ahead(st_decoder *d) {
+    flac_header h;
+    u32 bytes;
+    d->fixed = d->info.smallest_block == d->info.largest_block ? d->info.largest_block : 0;
+    if (flac_header_here(d, &h)) {
+        if (!h.variable && !d->fixed) d->fixed = h.block;
+        d->first = h.variable ? h.number : h.number * d->fixed;
+        return 1;
+    }
+    if (d->info.total == 0 && !flac_have(&d->in, 1) && !d->in.failed) return 1; /* a track without sound */
+    if (!d->seekable) return 1;
+    const int found = flac_find(d, ~0ull, &h, &bytes);
+    if (!found && (d->in.failed || d->in.ended)) return flac_refuse(d, ST_E_IO, "there is no sound behind the metadata");
+    if (!flac_go(&d->in, d->data)) return flac_refuse(d, ST_E_IO, "");
+    d->block.block = 0;
+    return 1;
+}
+
 static int st_decoder_open(st_decoder *d, st_stream stream, st_text ext_hint, st_plugin_error *error) {
     (void)ext_hint;
     st_zero(d, __builtin_offsetof(st_decoder, comments));
@@ -28,13 +48,7 @@ static int st_decoder_open(st_decoder *d, st_stream stream, st_text ext_hint, st
     if (fits && d->info.bits < 4) fits = flac_refuse(d, ST_E_UNSUPPORTED, "fewer than 4 bits a sample");
     if (!fits) return *error = flac_tell_failure(d), 0;
     d->data = flac_tell(in);
-    /* The first frame says where the numbers begin, and how long a frame is if the description leaves that open. */
-    flac_header h;
-    d->fixed = d->info.smallest_block == d->info.largest_block ? d->info.largest_block : 0;
-    if (flac_header_here(d, &h)) {
-        if (!h.variable && !d->fixed) d->fixed = h.block;
-        d->first = h.variable ? h.number : h.number * d->fixed;
-    }
+    if (!flac_look_ahead(d)) return *error = flac_tell_failure(d), 0;
     in->failed = 0;
     d->checked = 1;
     flac_md5_start(&d->md5);

@@ -61,7 +61,12 @@ static st_writer flac_fail(st_decoder *d, u8 tag, const char *text) {
 }
 /* Goes on with the text of the last failure. */
 static void flac_fail_number(st_decoder *d, st_writer *w, u64 number, const char *text) {
-    st_put_number(w, (double)number), st_puts(w, text);
+    char digits[21];
+    u32 at = sizeof digits - 1;
+    digits[at] = 0;
+    do digits[--at] = (char)('0' + number % 10), number /= 10;
+    while (number);
+    st_puts(w, digits + at), st_puts(w, text);
     d->failure.len = (u32)(w->at - d->failure.text);
 }
 

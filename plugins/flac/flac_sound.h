@@ -25,28 +25,37 @@ static ST_APART void flac_to_floats(const i32 *s, u32 stride, u32 channels, u32 
 }
 
 #define FLAC_PACK 4096u /* samples at a time */
-static u8 flac_packed[FLAC_PACK * 4] __attribute__((aligned(16)));
+static u8 flac_packed[FLAC_PACK * 4 + 8] __attribute__((aligned(16)));
 
-/* Little-endian, interleaved, in whole bytes: RFC 9639, section 8.2. */
-static u32 flac_pack(const i32 *s, u32 stride, u32 channels, u32 n, u32 bits) {
-    const u32 width = (bits + 7) / 8;
-    if (width == 2 && channels == 2) {
-        u32 *out = (u32 *)flac_packed;
-        for (u32 i = 0; i < n; i++) out[i] = ((u32)s[i] & 0xffff) | (u32)s[stride + i] << 16;
-        return 4 * n;
-    }
-    if (width == 2 && channels == 1) {
-        u16 *out = (u16 *)flac_packed;
-        for (u32 i = 0; i < n; i++) out[i] = (u16)s[i];
-        return 2 * n;
-    }
-    u8 *out = flac_packed;
-    for (u32 i = 0; i < n; i++)
-        for (u32 c = 0; c < channels; c++) {
-            const u32 x = (u32)s[c * stride + i];
-            for (u32 k = 0; k < width; k++) *out++ = (u8)(x >> 8 * k);
+/* Little-endian, interleaved, in whole bytes: RFC 9639, section 8.2. Of each sample or pair the store is wider than what counts;
+ * the next one goes over the rest. */
+#define FLAC_PACK_ALL(type, width)                                              \
+    for (u32 i = 0; i < n; i++)                                                 \
+        for (u32 c = 0; c < channels; c++, out += width) {                      \
+            const type x = (type)s[c * stride + i];                             \
+            __builtin_memcpy(out, &x, sizeof x);                                \
         }
-    return (u32)(out - flac_packed);
+static ST_APART u32 flac_pack(const i32 *s, u32 stride, u32 channels, u32 n, u32 bits) {
+    const u32 width = (bits + 7) / 8;
+    const i32 *b = s + stride;
+    u8 *out = flac_packed;
+    if (width == 2 && channels == 2) {
+        for (u32 i = 0; i < n; i++) ((u32 *)out)[i] = ((u32)s[i] & 0xffff) | (u32)b[i] << 16;
+    } else if (width == 3 && channels == 2) {
+        for (u32 i = 0; i < n; i++, out += 6) {
+            const u64 pair = ((u32)s[i] & 0xffffff) | (u64)(u32)b[i] << 24;
+            __builtin_memcpy(out, &pair, 8);
+        }
+    } else if (width == 1) {
+        FLAC_PACK_ALL(u8, 1)
+    } else if (width == 2) {
+        FLAC_PACK_ALL(u16, 2)
+    } else if (width == 3) {
+        FLAC_PACK_ALL(u32, 3)
+    } else {
+        FLAC_PACK_ALL(u32, 4)
+    }
+    return n * channels * width;
 }
 
 static void flac_add_to_md5(flac_md5 *m, const flac_block *b, u32 channels, u32 frames, u32 bits) {
