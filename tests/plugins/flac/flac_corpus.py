@@ -152,7 +152,7 @@ def metadata(folder: Path) -> Iterator[Made]:
 
 @_group
 def sndfile(folder: Path) -> Iterator[Made]:
-    """libsndfile's own files."""
+    """Libsndfile's own files."""
     for level, bits, channels in itertools.product((0.0, 0.5, 1.0), (8, 16, 24), (1, 2, 6)):
         samples = flac_sounds.piece(bits, channels, 8_000)
         data = by_sndfile(samples, bits, level=level)
@@ -203,17 +203,17 @@ def rare(folder: Path) -> Iterator[Made]:
         ("order 32, 15 bits", Subframe(kind="lpc", order=32, precision=15)),
         ("order 32, 2 bits", Subframe(kind="lpc", order=32, precision=2, rice2=True)),
     ):
-        data = flac_streams.stream(samples, 16, lambda index, how=how: Frame(channels=(how,)))
+        data = flac_streams.stream(samples, 16, Frame(channels=(how,)))
         yield Made(name, data, samples, 16)
     flat = flac_sounds.silence(2, 4_096) - 3
     constant = Frame("mid-side", (Subframe("constant"),))
-    yield Made("constants", flac_streams.stream(flat, 16, lambda index: constant), flat, 16)
+    yield Made("constants", flac_streams.stream(flat, 16, constant), flat, 16)
     for low in (1, 5, 14):
         cut = flac_sounds.wasted(16, low)
         shifted = Frame(channels=(Subframe(wasted=low),))
-        yield Made(f"{low} wasted", flac_streams.stream(cut, 16, lambda index, how=shifted: how), cut, 16)
+        yield Made(f"{low} wasted", flac_streams.stream(cut, 16, shifted), cut, 16)
     wide = flac_sounds.wasted(32, 8)[:3_000]
     for stereo in ("left-side", "side-right", "mid-side"):
         # A 33-bit side channel with bits wasted, which has room in 32 bits for a while.
         frame = Frame(stereo, (Subframe(wasted=7, rice2=True, kind="lpc", order=6), Subframe(rice2=True, wasted=7)))
-        yield Made(f"wide {stereo}", flac_streams.stream(wide, 32, lambda index, how=frame: how), wide, 32)
+        yield Made(f"wide {stereo}", flac_streams.stream(wide, 32, frame), wide, 32)

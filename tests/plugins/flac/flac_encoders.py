@@ -41,7 +41,7 @@ def by_flac(folder: Path, samples: Ints, bits: int, *options: str, rate: int = R
 
 
 def by_flac_to_pipe(samples: Ints, bits: int, *options: str, rate: int = RATE) -> bytes:
-    """The same into a pipe, as from a recording that goes on: the description has neither length nor checksum nor sizes."""
+    """The same into a pipe, as a recording that goes on: its description has neither length nor checksum nor sizes."""
     command = ["flac", "--silent", "--stdout", *options, "-"]
     done = subprocess.run(command, input=wave(samples, bits, rate), capture_output=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr.decode()

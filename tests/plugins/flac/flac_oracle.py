@@ -11,8 +11,8 @@ import soundfile
 
 from stellatune_plugins.model import Block
 
-_lib: Final[Any] = soundfile._snd  # noqa: SLF001 - its own read seeks after each block, which hides where damage begins
-_ffi: Final[Any] = soundfile._ffi  # noqa: SLF001
+_lib: Final[Any] = soundfile._snd
+_ffi: Final[Any] = soundfile._ffi
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ def heard(data: bytes, chunk: int = 1024) -> Heard:
     with file:
         while not refused:
             block = np.empty((chunk, file.channels), np.float32)
-            count = _lib.sf_readf_float(file._file, _ffi.cast("float *", block.ctypes.data), chunk)  # noqa: SLF001
-            refused = _lib.sf_error(file._file) != 0  # noqa: SLF001
+            count = _lib.sf_readf_float(file._file, _ffi.cast("float *", block.ctypes.data), chunk)
+            refused = _lib.sf_error(file._file) != 0
             if refused or count <= 0:
                 break
             blocks.append(block[:count])

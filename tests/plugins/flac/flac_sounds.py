@@ -71,7 +71,8 @@ def steps(bits: int, channels: int = 2, frames: int = 6_000) -> Ints:
     """From one full scale to the other and back: differences and residuals as large as they can be."""
     full = 2 ** (bits - 1)
     wave = np.where(np.arange(frames)[:, None] // np.array([7 + 3 * c for c in range(channels)]) % 2, full - 1, -full)
-    return wave.astype(np.int64).astype(np.int32)
+    out: Ints = wave.astype(np.int64).astype(np.int32)
+    return out
 
 
 def opposed(bits: int, frames: int = 6_000) -> Ints:
@@ -83,7 +84,8 @@ def opposed(bits: int, frames: int = 6_000) -> Ints:
 
 def wasted(bits: int, low: int, channels: int = 2) -> Ints:
     """Music whose lowest bits are zeros."""
-    return (piece(bits, channels, 12_000) >> low) << low
+    cut: Ints = (piece(bits, channels, 12_000) >> low) << low
+    return cut
 
 
 def sparse(bits: int, channels: int = 2, frames: int = 9_000) -> Ints:

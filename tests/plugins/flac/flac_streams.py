@@ -51,7 +51,7 @@ def _table(width: int, polynomial: int) -> tuple[int, ...]:
     return tuple(table)
 
 
-def crc(data: bytes, width: int, polynomial: int) -> int:
+def crc(data: bytes | bytearray, width: int, polynomial: int) -> int:
     """The checksum of frames: 8 bits for headers, 16 for the whole."""
     table, mask, shift, value = _table(width, polynomial), (1 << width) - 1, width - 8, 0
     for byte in data:
@@ -90,7 +90,9 @@ def subframe(out: Bits, samples: Sequence[int], bits: int, how: Subframe) -> Non
     values = [int(value) >> how.wasted for value in samples]
     width = bits - how.wasted
     kind, order = how.kind, 0
-    shift, coefficients, rests = 0, (), []
+    shift = 0
+    coefficients: tuple[int, ...] = ()
+    rests: list[int] = []
     if kind in {"fixed", "lpc"}:
         order = min(how.order, len(values), 4 if kind == "fixed" else 32)
         shift, coefficients = (0, FIXED[order]) if kind == "fixed" else predictor(values, order, how.precision)
@@ -171,7 +173,7 @@ def frame(
     samples: Ints, bits: int, number: int, how: Frame, *, variable: bool = False, rate_code: int = 0, sized: bool = True
 ) -> bytes:
     """A frame of all of ``samples``, shape ``(frames, channels)``."""
-    count, channels = samples.shape
+    count, channels = len(samples), int(samples.shape[1])
     columns: list[list[int]] = [[int(x) for x in samples[:, c]] for c in range(channels)]
     layout, widths = channels - 1, [bits] * channels
     if how.stereo != "independent":
@@ -215,16 +217,15 @@ def stream_info(
 ) -> bytes:
     """The content of STREAMINFO; ``blocks`` are the smallest and the largest size."""
     count = len(samples) if total is None else total
-    packed = rate << 44 | (samples.shape[1] - 1) << 41 | (bits - 1) << 36 | count
-    sizes = blocks[0].to_bytes(2, "big") + blocks[1].to_bytes(2, "big")
+    packed: int = rate << 44 | (samples.shape[1] - 1) << 41 | (bits - 1) << 36 | count
+    sizes: bytes = blocks[0].to_bytes(2, "big") + blocks[1].to_bytes(2, "big")
     return sizes + bytes(6) + packed.to_bytes(8, "big") + md5(samples, bits)
 
 
-def stream(samples: Ints, bits: int, how: Callable[[int], Frame], *, block: int = 1024, rate: int = 44_100) -> bytes:
-    """A stream of fixed block size; ``how`` says how each frame is written."""
+def stream(samples: Ints, bits: int, how: Frame, *, block: int = 1024, rate: int = 44_100) -> bytes:
+    """A stream of fixed block size."""
     frames = [
-        frame(samples[at : at + block], bits, index, how(index))
-        for index, at in enumerate(range(0, len(samples), block))
+        frame(samples[at : at + block], bits, index, how) for index, at in enumerate(range(0, len(samples), block))
     ]
     return metadata([(0, stream_info(samples, bits, blocks=(block, block), rate=rate))]) + b"".join(frames)
 

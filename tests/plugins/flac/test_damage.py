@@ -144,7 +144,7 @@ def test_one_flip_of_each_bit_of_the_description(flac: Player) -> None:
     """Whatever a description claims, the samples that come are right or silence, and nothing breaks."""
     samples = flac_sounds.piece(16, 2, 2_000)
     right = flac_sounds.floats(samples, 16)
-    whole = flac_streams.stream(samples, 16, lambda index: flac_streams.Frame("mid-side", (flac_streams.Subframe(),)))
+    whole = flac_streams.stream(samples, 16, flac_streams.Frame("mid-side", (flac_streams.Subframe(),)))
     for bit in range(8 * 42):
         data = bytearray(whole)
         data[bit // 8] ^= 0x80 >> bit % 8
@@ -191,15 +191,13 @@ def _one_frame(draw: random.Random, bits: int, channels: int) -> bytes:
         draw.choice(["left-side", "side-right", "mid-side"]) if channels == 2 else "independent",
         (flac_streams.Subframe(kind=draw.choice(["fixed", "lpc"]), order=draw.randint(1, 12), partition_order=2),),
     )
-    return flac_streams.stream(samples, bits, lambda index: how, block=300)
+    return flac_streams.stream(samples, bits, how, block=300)
 
 
 def test_a_wrong_checksum_of_the_sound_is_told_once(flac: Player) -> None:
     """At the end of a straight read, after all samples."""
     samples = flac_sounds.piece(16, 2, 5_000)
-    data = bytearray(
-        flac_streams.stream(samples, 16, lambda index: flac_streams.Frame("mid-side", (flac_streams.Subframe(),)))
-    )
+    data = bytearray(flac_streams.stream(samples, 16, flac_streams.Frame("mid-side", (flac_streams.Subframe(),))))
     data[30] ^= 1
     track = flac.decode(bytes(data), 512)
     assert np.array_equal(track.samples, flac_sounds.floats(samples, 16))
