@@ -18,7 +18,7 @@ from stellatune_plugins.native.devices import DeviceTarget, list_devices, negoti
 from stellatune_plugins.native.playback import Player, PlayerStatus
 from stellatune_plugins.native.unconfigured import Unconfigured
 
-WRITE_WAIT: Final = 2.0
+WRITE_WAIT: Final = 5.0
 """Seconds that a write waits for room. A device that takes nothing for so long is stuck."""
 
 

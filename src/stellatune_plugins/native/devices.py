@@ -12,8 +12,10 @@ import msgspec
 from stellatune_plugins.errors import OutputFailed, UsageError
 from stellatune_plugins.model import AudioSpec, Frames, NegotiatedSpec, SampleRate
 
-BACKENDS: Final = ("wasapi", "coreaudio", "pulseaudio", "alsa", "jack", "sndio", "oss", "null")
-"""In the order in which they are tried. ``null`` plays to nobody and has to be named."""
+AUTOMATIC: Final = ("wasapi", "coreaudio", "pulseaudio", "alsa")
+"""Backends that are tried where none is named, in this order."""
+BACKENDS: Final = (*AUTOMATIC, "jack", "sndio", "oss", "null")
+"""All there are. JACK's library writes to the terminal where no server runs; ``null`` plays to nobody."""
 MAX_CHANNELS: Final = 8
 MAX_RATE: Final = 384_000
 
@@ -119,6 +121,8 @@ def opened(target: DeviceTarget, spec: AudioSpec) -> Iterator[miniaudio.Playback
             callback_periods=target.periods,
             device_id=device_id,
             backends=[_BACKENDS[name]],
+            # Any other priority is set by a call that sandboxes forbid, and means nothing to Linux's usual scheduler.
+            thread_prio=miniaudio.ThreadPriority.DEFAULT,
             app_name="Stellatune",
         )
     except miniaudio.MiniaudioError as error:
@@ -147,7 +151,7 @@ def _wanted(backend: str | None) -> tuple[str, ...]:
     if backend is not None:
         return (backend,)
     enabled = miniaudio.get_enabled_backends()
-    return tuple(name for name in BACKENDS if name != "null" and _BACKENDS[name] in enabled)
+    return tuple(name for name in AUTOMATIC if _BACKENDS[name] in enabled)
 
 
 def _playbacks(backend: str) -> list[dict[str, Any]]:
@@ -210,4 +214,4 @@ def _no_device(target: DeviceTarget) -> OutputFailed:
 
 
 def _failed(what: str, error: miniaudio.MiniaudioError) -> OutputFailed:
-    return OutputFailed(f"{what}: {error.args[0] if error.args else error}", operation="sink.open")
+    return OutputFailed(f"{what}: {' '.join(map(str, error.args))}", operation="sink.open")

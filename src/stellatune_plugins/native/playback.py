@@ -22,8 +22,8 @@ from stellatune_plugins.model import AudioSpec, Frames
 from stellatune_plugins.native.devices import DeviceTarget, opened
 
 SAMPLE_BYTES: Final = 4
-_STALLED: Final = 3.0
-"""Seconds without a call from the device after which it counts as gone. A server that wakes up takes up to one."""
+_STALLED: Final = 5.0
+"""Seconds without a call from the device after which it counts as gone. A server that was idle takes up to two."""
 
 
 class Feed(Protocol):
