@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from laned import laned
 from wasmtime.component import Component
 
 from stellatune_plugins.engine.config import WasmEngine
@@ -61,7 +62,7 @@ class Loader:
 
     def load_component(self, wasm: bytes, *, path: str, plugin: str | None = None) -> Component:
         if wasm not in self._known:
-            self._known[wasm] = Component(self._engine.raw, wasm)
+            self._known[wasm] = laned(self._engine, wasm)
         return self._known[wasm]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from guest_builder import GUESTS, build_component
+from laned import laned
 from wasmtime import component as wc
 
 from stellatune_plugins.engine import (
@@ -20,7 +21,7 @@ from stellatune_plugins.engine import (
     Variant,
     WasmEngine,
 )
-from stellatune_plugins.engine.lanes import attach_lanes, graft_lanes
+from stellatune_plugins.engine.lanes import lanes_of
 from stellatune_plugins.engine.world import contract_package
 
 STREAM = "stellatune:plugin/host-stream@0.1.0"
@@ -35,10 +36,10 @@ WORLDS = {
 
 
 @functools.cache
-def bulk_wasm(interface: str) -> bytes:
+def bulk_wasm(interface: str, *flags: str) -> bytes:
     """The component for a world."""
     world, flag, _ = WORLDS[interface]
-    return build_component(GUESTS / "bulk.c", world, flags=(f"-D{flag}", "-O2", "-fno-builtin-memset"))
+    return build_component(GUESTS / "bulk.c", world, flags=(f"-D{flag}", "-O2", "-fno-builtin-memset", *flags))
 
 
 class Stream:
@@ -178,14 +179,8 @@ class BulkGuests:
         key = (interface, lanes)
         if key not in self._components:
             wasm = bulk_wasm(interface)
-            if lanes:
-                graft = graft_lanes(wasm)
-                assert graft is not None
-                assert not graft.refused
-                self._components[key] = wc.Component(self.engine.raw, graft.wasm)
-                attach_lanes(self._components[key], graft.lanes)
-            else:
-                self._components[key] = wc.Component(self.engine.raw, wasm)
+            self._components[key] = laned(self.engine, wasm) if lanes else wc.Component(self.engine.raw, wasm)
+            assert bool(lanes_of(self._components[key])) is lanes
         return self._components[key]
 
     @contextlib.contextmanager

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from laned import laned
 from wasmtime.component import Component
 
 from stellatune_plugins.engine.config import WasmEngine
@@ -46,7 +47,7 @@ class _Loader:
         self._engine = engine
 
     def load_component(self, wasm: bytes, *, path: str, plugin: str | None = None) -> Component:
-        return Component(self._engine.raw, wasm)
+        return laned(self._engine, wasm)
 
 
 class BytesStream(HostStream):

@@ -118,6 +118,22 @@ def test_a_store_gives_lanes_and_caches_them(
         assert guest.carry(b"\x01\x80") == Ok(b"\xfe\x7f")
 
 
+def test_a_guest_with_start_code_has_all_its_lanes(guest_engine: WasmEngine, code: CodeStore) -> None:
+    """Toolchains run it where the table of imports is filled, once it is; the lanes come after that."""
+    component = code.load_component(bulk_wasm("decoder", "-DSTARTS"), path="a.wasm")
+    assert len(lanes_of(component)) == 4
+    host = Host()
+    host.stream.data = b"\x80\x7f" * 8
+    with (
+        GuestStore(guest_engine) as store,
+        ComponentInstance(store, component, host.imports, label="starts", deadline=5.0) as instance,
+    ):
+        guest = BulkGuest(instance, "decoder", host)
+        assert guest.carry(2).value["interleaved-f32le"] == bytes([9, 40])
+        guest.play("s")
+        assert guest.carry(16).value["interleaved-f32le"] == b"\x80\x7f" * 8
+
+
 def test_what_carries_no_bytes_gets_none(code: CodeStore, heard: list[Event]) -> None:
     """And that is no event."""
     core = assemble("(module)")

@@ -2,7 +2,7 @@
 
 The functions that a guest imports need its memory, which is there only once the guest is instantiated. So toolchains
 have it call through a table, and fill that table last, by instantiating a module that imports the functions and the
-table and has nothing but an element segment.
+table and has nothing but an element segment; where the guest has an ``_initialize``, that is its start function.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from stellatune_plugins.engine.lanes.reader import Cursor, LayoutUnknown
 
 _PREAMBLE: Final = b"\0asm\x01\x00\x00\x00"
-_CUSTOM, _TYPES, _IMPORTS, _ELEMENTS = 0, 1, 2, 9
+_CUSTOM, _TYPES, _IMPORTS, _START, _ELEMENTS = 0, 1, 2, 8, 9
 _FUNC, _TABLE = 0, 1
 _FUNCREF: Final = 0x70
 _I32_CONST, _END = 0x41, 0x0B
@@ -54,7 +54,7 @@ def read_fixup(data: memoryview, start: int, end: int) -> Fixup:
                 (functions if sort == _FUNC else tables).append(place)
         elif kind == _ELEMENTS:
             _elements(section, slots)
-        elif kind not in {_CUSTOM, _TYPES}:
+        elif kind not in {_CUSTOM, _TYPES, _START}:
             raise LayoutUnknown("the module that fills the table of imports does more than that")
     if len(tables) != 1:
         raise LayoutUnknown("imports are not called through one table")
