@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -264,6 +265,19 @@ def test_a_failing_stream_is_told_from_a_damaged_file(tmp_path: Path, audio: Any
     session.close()
     session.close()
     assert stream.closed >= 1
+
+
+def test_a_failed_stream_goes_nowhere_in_silence(tmp_path: Path, audio: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    """After a failure the library is told of errors, not of exceptions, which it would print."""
+    data = audio.encode(tmp_path / "x.flac", "flac", audio.music(48000 * 20)).read_bytes()
+    session = AvDecoder().open(_Failing(data, len(data) // 2), "flac")
+    with pytest.raises(InputUnreadable, match="network is gone"):
+        _drain(session)
+    with contextlib.suppress(InputUnreadable):
+        session.seek_ms(0)
+        _drain(session)
+    session.close()
+    assert capfd.readouterr() == ("", "")
 
 
 def _drain(session: AvDecoderSession) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from io import BytesIO, RawIOBase
@@ -113,7 +114,8 @@ class StreamFile:
                 return self._stream.seek(offset, whence)
             except Exception as error:  # noqa: BLE001 - a stream may be a plugin's
                 self.failure = error
-        raise OSError("the stream does not seek")
+        # As libavformat has errors: PyAV prints what is raised here, since it has nobody to hand it to.
+        return -errno.EIO
 
     def tell(self) -> int:
         return self._stream.tell()
