@@ -34,6 +34,11 @@ _PLUGIN_COMMANDS = {
     "rollback": "Go back to the version before the last upgrade.",
     "uninstall": "Remove plugins.",
     "verify": "Compare installed files with what was installed.",
+    "logs": "Show what a plugin, its guests and its sidecars said.",
+}
+_SIDECAR_COMMANDS = {
+    "list": "List the sidecars that run now, and those in quarantine.",
+    "lift": "Let a sidecar start again that was quarantined.",
 }
 
 _SOURCE_COMMANDS = {
@@ -43,6 +48,7 @@ _SOURCE_COMMANDS = {
 _GROUPS = {
     "source": ("Browse and search the catalogues of source plugins.", _SOURCE_COMMANDS),
     "plugin": ("Install, look at and remove plugins.", _PLUGIN_COMMANDS),
+    "sidecar": ("Look at the helper programs of plugins.", _SIDECAR_COMMANDS),
 }
 
 

@@ -1,0 +1,1 @@
+"""``stellatune sidecar``: one file a command."""
