@@ -175,6 +175,69 @@ def test_goes_on_after_every_break(bench: Bench) -> None:
         assert starts == list(range(0, 1_500_000, 100_000))
 
 
+def test_goes_on_where_a_server_gives_less_than_it_was_asked_for(bench: Bench) -> None:
+    """Ranges of 50,000 bytes at most, each whole in itself: the file is not over before its size is."""
+    asked: list[Request] = []
+
+    def stingy(request: Request) -> bytes:
+        asked.append(request)
+        start = int(request.headers.get("range", "bytes=0-")[6:-1])
+        part = CONTENT[start : min(start + 50_000, 300_000)]
+        span = f"bytes {start}-{start + len(part) - 1}/300000"
+        return response(206, part, Content_Range=span, ETag='"x"')
+
+    with streaming(bench, Web(stingy), HostTimeouts(read=10.0)) as (stream, _):
+        assert stream.size() == 300_000
+        assert read_all(stream) == CONTENT[:300_000]
+        assert len(asked) == 6
+
+
+def test_the_connection_is_given_back_at_the_end(bench: Bench) -> None:
+    """Not only when the stream is closed: a plugin has few."""
+    with Listener(Files(CONTENT[:1000])) as listener:
+        url = f"http://127.0.0.1:{listener.port}"
+        network = bench.network(f"local:{url}")
+        stream = network.streams.open(OpenRequest(kind=StreamKind.HTTP, target=url))
+        assert network.open_connections == 1
+        assert exactly(stream, 1000) == CONTENT[:1000]
+        assert network.open_connections == 0
+        stream.close()
+
+
+def test_the_end_of_a_file_without_a_size_is_found_by_asking_beyond(bench: Bench) -> None:
+    """416 says where it is."""
+    files = Files(CONTENT[:500_000], chunked=True)
+    with streaming(bench, files) as (stream, _):
+        stream.seek(900_000)
+        assert stream.read(10) == b""
+        assert stream.size() == 500_000
+        assert stream.seek(-10, os.SEEK_END) == 499_990
+        assert exactly(stream, 10) == CONTENT[499_990:500_000]
+
+
+def test_a_slow_way_to_a_far_place_is_gone_in_several_reads(bench: Bench) -> None:
+    """Without ranges, on a slow line: a read that timed out on the way is not for nothing."""
+
+    def slow(connection: socket.socket) -> None:
+        request = read_request(connection)
+        asked.append(request)
+        connection.sendall(b'HTTP/1.1 200 OK\r\nAccept-Ranges: none\r\nETag: "x"\r\nContent-Length: 1500000\r\n\r\n')
+        for at in range(0, 1_500_000, 50_000):
+            connection.sendall(CONTENT[at : at + 50_000])
+            time.sleep(0.03)
+
+    asked: list[Request] = []
+    with streaming(bench, slow, HostTimeouts(read=0.4)) as (stream, _):
+        stream.seek(1_400_000)
+        cases: list[str] = []
+        while not cases or cases[-1] != "ok":
+            cases.append(case_of(lambda: stream.read(1)))
+            assert len(cases) < 50
+        assert set(cases[:-1]) == {"timeout"}
+        assert stream.tell() == 1_400_001
+        assert len(asked) <= 2
+
+
 def test_goes_on_without_ranges_too(bench: Bench) -> None:
     """By reading past what it has, while the version is the same."""
     files = Files(CONTENT[:300_000], ranges=False)

@@ -311,6 +311,26 @@ def test_a_file_keeps_what_it_was_opened_as(tree: Tree) -> None:
     stream.close()
 
 
+def test_a_relative_link_within_works_where_the_kernel_vouches_for_it(tree: Tree) -> None:
+    """Folder by folder, no link is followed."""
+    (tree.music / "within").symlink_to("album/disc")
+    if beneath.has_openat2():
+        assert tree.read(str(tree.music / "within" / "a")) == INSIDE
+    else:
+        with pytest.raises(PluginFailure) as refused:
+            tree.read(str(tree.music / "within" / "a"))
+        assert refused.value.case == "denied"
+
+
+def test_a_data_folder_that_cannot_be_is_an_answer(tree: Tree) -> None:
+    """A link in its place: ``io`` for the guest, no crash of the host."""
+    moved = tree.bench.data.rename(tree.bench.data.parent / "moved")
+    tree.bench.data.symlink_to(moved)
+    with pytest.raises(PluginFailure) as refused:
+        tree.read("in-both")
+    assert refused.value.case == "io"
+
+
 def test_files_take_no_requests(tree: Tree) -> None:
     """Headers, a body, a method: there is nobody to read them."""
     for fields in ({"headers": (("X", "y"),)}, {"body": b"x"}, {"method": "post"}):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
 import stat
 from typing import Final
 
-from stellatune_plugins.errors import PluginFailure
+from stellatune_plugins.errors import PluginFailure, StellatuneError
 from stellatune_plugins.host.blocking import BlockingCalls
 from stellatune_plugins.host.deadline import Cancel, Deadline, Gate
 from stellatune_plugins.host.stream.base import GuestStream, target
 from stellatune_plugins.host.stream.beneath import ESCAPED, open_beneath, open_folder
 from stellatune_plugins.host.stream.interface import OpenRequest
-from stellatune_plugins.host.stream.paths import FileAuthority, Place, places
+from stellatune_plugins.host.stream.paths import FileAuthority, NotGranted, Place, places, split_path
 from stellatune_plugins.host.stream.window import Window
 from stellatune_plugins.host.timeouts import HostTimeouts
 from stellatune_plugins.package.paths import shown
@@ -44,24 +45,35 @@ class FileStreams:
         if request.headers or request.body or request.method not in {None, "get"}:
             raise PluginFailure("invalid-arg", "a file takes no method, headers or body")
         deadline = Deadline(self._timeouts.file, "opening the file", self._owner)
-        found = places(self._authority, request.target)
-        missing: OSError | None = None
-        for place in found:
-            try:
-                fd = self._calls.run(functools.partial(_open, place), deadline, os.close)
-            except OSError as error:
-                if error.errno not in {errno.ENOENT, errno.ENOTDIR}:
-                    raise self._failure(request.target, error) from error
-                missing = error
-            else:
-                stream = FileStream(fd, self._timeouts.file, self._calls)
-                stream.belong_to(self._owner)
-                return stream
-        raise PluginFailure("not-found", f"{shown(request.target)} is not there") from missing
+        is_absolute, parts = split_path(request.target)
+        find = functools.partial(self._find, is_absolute=is_absolute, parts=parts)
+        try:
+            fd = self._calls.run(find, deadline, os.close)
+        except NotGranted as refused:
+            raise self._authority.denied("open the file", request.target, f"files:{refused.folder}") from refused
+        except OSError as error:
+            raise self._failure(request.target, error) from error
+        except PluginFailure:
+            raise
+        except StellatuneError as error:
+            raise PluginFailure("io", error.message) from error
+        stream = FileStream(fd, self._timeouts.file, self._calls)
+        stream.belong_to(self._owner)
+        return stream
+
+    def _find(self, *, is_absolute: bool, parts: list[str]) -> int:
+        """The first of the places that is there, opened. Looks at the disk, so it may hang."""
+        *others, last = places(self._authority, is_absolute=is_absolute, parts=parts)
+        for place in others:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                return _open(place)
+        return _open(last)
 
     def _failure(self, wanted: str, error: OSError) -> PluginFailure:
         if error.errno == ESCAPED:
             return self._authority.denied("follow a link out of its folder", wanted, None)
+        if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+            return PluginFailure("not-found", f"{shown(wanted)} is not there")
         if error.errno in {errno.EACCES, errno.EPERM}:
             return PluginFailure("denied", f"the system does not let {shown(wanted)} be read")
         if error.errno in {errno.ENXIO, errno.EISDIR}:

@@ -32,6 +32,7 @@ SKIP: Final = 256 * 1024
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 
+_UNSATISFIED = re.compile(r"bytes \*/(\d{1,18})", re.ASCII)
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 
 
@@ -87,8 +88,11 @@ class HttpStream(GuestStream):
         exchange = self._exchange = self._client.request(self._request, self._waits.connect, whole)
         check_status(exchange)
         _check_coding(exchange)
-        self._version = Version.of(exchange, exchange.length)
-        self._size_known = self._version.size
+        size = exchange.length
+        if self._again and exchange.status == 206:
+            size = _range_from(exchange, 0)
+        self._version = Version.of(exchange, size)
+        self._size_known = size
         self._has_ranges = (exchange.header("accept-ranges") or "").strip().lower() != "none"
         self._has_body = self._request.method != "HEAD" and exchange.status not in {204, 205}
         if not self._has_body:
@@ -118,37 +122,56 @@ class HttpStream(GuestStream):
                 self._drop()
                 if not self._again:
                     raise
-                if deadline.left() <= pause:
-                    message = f"{lost}, and did not come back within {self._waits.read:.3g} s"
-                    raise PluginFailure("timeout", message) from lost
-                deadline.sleep(pause)
+                self._pause(deadline, pause, lost)
                 pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _pause(self, deadline: Deadline, seconds: float, lost: ConnectionLost) -> None:
+        """Before trying again. Where no time is left for that, say what the matter is."""
+        try:
+            deadline.sleep(seconds)
+        except PluginFailure as failure:
+            if failure.case != "timeout":
+                raise
+            message = f"{lost}, and did not come back within {self._waits.read:.3g} s"
+            raise PluginFailure("timeout", message) from lost
 
     def _come_to_position(self, deadline: Deadline) -> None:
         ahead = self._position - self._window.end
         if self._exchange is None or ahead < 0 or (ahead > SKIP and self._has_ranges):
             self._reopen(deadline)
+        came = False
         while self._window.end <= self._position and not self._at_end():
-            data = self._receive(deadline)
-            self._window.put(data)
-            if not data:
-                self._size_known = self._window.end
-                self._drop()
+            came = self._receive(deadline, is_alive=came)
 
-    def _receive(self, deadline: Deadline) -> bytes:
+    def _receive(self, deadline: Deadline, *, is_alive: bool) -> bool:
+        """Add to the window; true where something came.
+
+        Args:
+            deadline: of the waiting.
+            is_alive: whether something came just before, so that a time-out is no reason to ask anew.
+        """
         assert self._exchange is not None  # noqa: S101 - see _come_to_position
         try:
             # Waiting outside of the answer's own reading: a time-out there would break it for good.
             self._exchange.wait(deadline)
         except PluginFailure:
-            if self._again and self._version.says_something:
+            if self._again and self._version.says_something and not is_alive:
                 self._drop()  # the next read asks anew, in case this connection is dead
             raise
+        size = self._size_known
         try:
-            return self._exchange.read(CHUNK, deadline)
+            data = self._exchange.read(CHUNK if size is None else min(CHUNK, size - self._window.end), deadline)
         except BaseException:
             self._drop()
             raise
+        self._window.put(data)
+        if not data and size is not None:
+            raise ConnectionLost(f"{self._request.url.site} stopped {size - self._window.end} bytes before the end")
+        if not data:
+            self._size_known = self._window.end
+        if self._window.end == self._size_known:
+            self._drop()  # nothing more comes, and somebody else may want the connection
+        return bool(data)
 
     # --- asking again -----------------------------------------------------------------------------------------------
 
@@ -159,6 +182,13 @@ class HttpStream(GuestStream):
             raise ConnectionLost(f"{self._request.url.site} broke off, and this request is not sent twice")
         at = self._position if self._has_ranges else 0
         exchange = self._client.request(self._from(at), self._waits.connect, deadline)
+        if exchange.status == 416 and self._size_known is None:
+            # Beyond the end, which is how one learns where that is.
+            exchange.close()
+            match = _UNSATISFIED.fullmatch((exchange.header("content-range") or "").strip())
+            if match is not None and int(match[1]) <= at:
+                self._size_known = int(match[1])
+                return
         try:
             self._window.restart(self._resumed(exchange, at))
         except BaseException:
@@ -182,10 +212,7 @@ class HttpStream(GuestStream):
         _check_coding(exchange)
         start, size = 0, exchange.length
         if exchange.status == 206:
-            match = _RANGE.fullmatch((exchange.header("content-range") or "").strip())
-            if match is None or int(match[1]) != at:
-                raise PluginFailure("io", f"{exchange.url.site} answered with another range than was asked for")
-            start, size = at, None if match[3] == "*" else int(match[3])
+            start, size = at, _range_from(exchange, at)
         later = Version.of(exchange, size)
         if not self._version.fits(later) and (start > 0 or at > 0 or self._version.says_something):
             raise PluginFailure("io", f"the stream from {exchange.url.site} cannot go on: what is there has changed")
@@ -215,6 +242,14 @@ class HttpStream(GuestStream):
 
     def _put_away(self) -> None:
         self._drop()
+
+
+def _range_from(exchange: Exchange, at: int) -> int | None:
+    """The whole size that a partial answer names; it starts where it should, or this raises."""
+    match = _RANGE.fullmatch((exchange.header("content-range") or "").strip())
+    if match is None or int(match[1]) != at:
+        raise PluginFailure("io", f"{exchange.url.site} answered with another range than was asked for")
+    return None if match[3] == "*" else int(match[3])
 
 
 def _check_coding(exchange: Exchange) -> None:

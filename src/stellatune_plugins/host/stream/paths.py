@@ -1,4 +1,4 @@
-"""Which file a guest means, and in which of the folders that it may read: pure rules, no look at the disk."""
+"""Which file a guest means, and in which of the folders that it may read."""
 
 from __future__ import annotations
 
@@ -72,22 +72,40 @@ def plain_path(target: str) -> str:
     return path
 
 
-def places(authority: FileAuthority, target: str) -> list[Place]:
+class NotGranted(Exception):
+    """Raised when a path lies below no folder that may be read; ``folder`` is the one to grant."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.folder = folder
+
+
+def split_path(target: str) -> tuple[bool, list[str]]:
+    """Whether a target is absolute, and its parts, of which none climbs.
+
+    Raises:
+        PluginFailure: ``invalid-arg``.
+    """
+    path = plain_path(target)
+    parts = [part for part in path.split("/") if part not in {"", "."}]
+    if ".." in parts:
+        raise _refused(target, "`..` has no place in it")
+    if not parts and not path.startswith("/"):
+        raise _refused(target, "it names no file")
+    return path.startswith("/"), parts
+
+
+def places(authority: FileAuthority, *, is_absolute: bool, parts: list[str]) -> list[Place]:
     """Where the file may be, the first that is there counts; at least one.
 
     An absolute path lies below a folder that may be read. A relative one is looked for in the plugin's data folder,
     then in its package.
 
     Raises:
-        PluginFailure: ``invalid-arg``, or ``denied`` (recorded).
+        NotGranted: it may not be looked for.
+        StellatuneError: the plugin has no data folder, and none can be made.
     """
-    path = plain_path(target)
-    parts = [part for part in path.split("/") if part not in {"", "."}]
-    if ".." in parts:
-        raise _refused(target, "`..` has no place in it")
-    if not path.startswith("/"):
-        if not parts:
-            raise _refused(target, "it names no file")
+    if not is_absolute:
         return [Place(str(folder), "/".join(parts)) for folder in (authority.data, authority.root)]
     whole = PurePosixPath("/", *parts)
     found = [
@@ -96,7 +114,7 @@ def places(authority: FileAuthority, target: str) -> list[Place]:
         if whole.is_relative_to(root.path) and str(whole) != root.path
     ]
     if not found:
-        raise authority.denied("open the file", path, f"files:{whole.parent}")
+        raise NotGranted(str(whole.parent))
     # The narrowest folder: what lies above it may be somebody else's to rearrange.
     return [max(found, key=lambda place: len(place.folder))]
 
