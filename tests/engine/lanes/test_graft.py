@@ -18,6 +18,7 @@ from stellatune_plugins.engine.lanes.adapter import AdapterText
 from stellatune_plugins.engine.lanes.bulk import BULK
 from stellatune_plugins.engine.lanes.survey import Survey
 from stellatune_plugins.engine.lanes.taps import ExportTap, ImportTap
+from stellatune_plugins.engine.lanes.writer import leb
 from stellatune_plugins.engine.shape import component_shape
 from stellatune_plugins.engine.world import contract_package
 from stellatune_plugins.errors import WasmInvalid, WorldMismatch
@@ -162,7 +163,7 @@ PROCESSOR = """(component
   (func $make (result (own $r)) (canon lift (core func $n "make")))
   (func $process (param "self" (borrow $r)) (param "channels" CHANNELS) (param "interleaved-f32le" (list u8))
     (result (result (list u8) (error $e')))
-    (canon lift (core func $m "process") (memory $memory) (realloc $realloc)))
+    (canon lift (core func $m "process") (memory $memory) (realloc $realloc) ENCODING))
   BEFORE
   (component $shim
     (import "r" (type $r (sub resource)))
@@ -186,7 +187,7 @@ PROCESSOR = """(component
 def processor(**holes: str) -> bytes:
     """A component with a bulk function that gives back what it gets; the holes in its text may be filled otherwise."""
     text = PROCESSOR
-    usual = {"core": "i32", "channels": "u16", "before": "", "passed": "$process", "root": ""}
+    usual = {"core": "i32", "channels": "u16", "before": "", "encoding": "", "passed": "$process", "root": ""}
     for name, filling in (usual | holes).items():
         text = text.replace(name.upper(), filling)
     return assemble(text)
@@ -221,6 +222,7 @@ SPOILT = {
         ),
         "conflicts|already",
     ),
+    "texts of another kind": (processor(encoding="string-encoding=utf16"), "not UTF-8"),
     "a function passed on": (
         processor(before='(instance $b (export "p" (func $process))) (alias export $b "p" (func $q))', passed="$q"),
         "no lifted core function",
@@ -293,16 +295,27 @@ def test_an_unknown_layout_is_refused_by_name(wasm: bytes, reason: str) -> None:
         graft_lanes(wasm)
 
 
-def test_a_component_of_endless_items_is_not_read_to_its_end() -> None:
-    """A hundred thousand are enough for everybody; counting more would cost seconds."""
-    many = 200_000
-    body = (many).to_bytes(3, "little")
-    leb = bytes([body[0] & 0x7F | 0x80, many >> 7 & 0x7F | 0x80, many >> 14])
-    section = leb + b"\x7f" * many
-    size = len(section)
-    head = bytes([7, size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14])
+def section(kind: int, body: bytes) -> bytes:
+    """With its head."""
+    return bytes([kind]) + leb(len(body)) + body
+
+
+MANY = 1_000_000
+ENDLESS = {
+    "sections": b"\0\0" * MANY,
+    "types": section(7, leb(MANY) + b"\x7f" * MANY),
+    "aliases": section(6, leb(MANY) + b"\x01\x00\x00\x00" * MANY),
+    "items of an instance": section(2, b"\x01\x01" + leb(MANY) + b"\x00\x00\x00" * MANY),
+    "arguments": section(5, b"\x01\x00\x00" + leb(MANY) + b"\x00\x01\x00" * MANY),
+    "options": section(8, b"\x01\x01\x00\x00" + leb(MANY) + b"\x00" * MANY),
+}
+
+
+@pytest.mark.parametrize("body", ENDLESS.values(), ids=list(ENDLESS))
+def test_a_component_without_end_is_not_read_to_its_end(body: bytes) -> None:
+    """A hundred thousand items are enough for everybody; reading more would cost seconds."""
     with pytest.raises(LayoutUnknown, match="more than 100000 items"):
-        Survey(b"\0asm\x0d\0\1\0" + head + section)
+        Survey(b"\0asm\x0d\0\1\0" + body)
 
 
 def test_the_adapter_is_valid_by_itself() -> None:

@@ -232,6 +232,20 @@ def test_the_guests_memory_may_grow_while_a_lane_is_in_use(bulk: BulkGuests, int
             assert fast.carry(given(fast, size)) == slow.carry(given(slow, size))
 
 
+@pytest.mark.parametrize("interface", ["dsp", "output-sink"])
+def test_a_guest_that_meddles_within_a_lane_confuses_nobody(bulk: BulkGuests, interface: str) -> None:
+    """Its allocator calls the host while bytes are on their way: by list that is a trap, by lane no bytes get lost."""
+    with bulk.open(interface, lanes=True) as fast, bulk.open(interface, lanes=False) as slow:
+        fast.play("r")
+        slow.play("i")
+        for size in (0, 5, 4096, 70_000, 3):
+            data = bytes(range(256)) * (size // 256) + bytes(range(size % 256))
+            assert fast.carry(data) == slow.carry(data)
+        assert fast.host.channel.asked
+    with bulk.open(interface, lanes=False) as slow:
+        assert isinstance(failing(slow, "r"), GuestTrap)
+
+
 def test_lanes_take_nothing_of_the_guests_share(bulk: BulkGuests) -> None:
     """What a guest may have without lanes it may have with them, and not a memory or an instance more."""
 

@@ -64,7 +64,8 @@ def decode_planes(buffer: Any, offset: int, _space: HandleSpace) -> bytes:
     planes = np.frombuffer(api.view_memory(address, size, api.TO_READ), "u1")
     merged = np.multiply(planes[half:], _HIGH)  # numpy multiplies bytes ten times as fast as it shifts them
     np.bitwise_or(merged, planes[:half], out=merged)
-    return bytes(merged)
+    data: bytes = merged.tobytes()
+    return data
 
 
 class LaneCodec(FunctionCodec):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from stellatune_plugins.engine.lanes.reader import Cursor, LayoutUnknown
+from stellatune_plugins.engine.lanes.reader import Allowance, Cursor, LayoutUnknown
 
 _PREAMBLE: Final = b"\0asm\x01\x00\x00\x00"
 _CUSTOM, _TYPES, _IMPORTS, _START, _ELEMENTS = 0, 1, 2, 8, 9
@@ -35,20 +35,25 @@ class Fixup(NamedTuple):
     slots: dict[int, int]
 
 
-def read_fixup(data: memoryview, start: int, end: int) -> Fixup:
+def read_fixup(data: memoryview, start: int, end: int, allowance: Allowance) -> Fixup:
     """Read the module between two places.
+
+    Args:
+        data: what the places are in.
+        start: where the module begins.
+        end: where it ends.
+        allowance: what may be read of it.
 
     Raises:
         LayoutUnknown: it is no such module.
     """
-    cursor = Cursor(data, start, end)
+    cursor = Cursor(data, start, end, allowance=allowance)
     cursor.expect(_PREAMBLE, "a core module")
     functions: list[tuple[str, str]] = []
     tables: list[tuple[str, str]] = []
     slots: dict[int, int] = {}
     while not cursor.done:
-        kind = cursor.byte()
-        section = Cursor(data, *cursor.span(cursor.u32()))
+        kind, section = cursor.section()
         if kind == _IMPORTS:
             for place, sort in _imports(section):
                 (functions if sort == _FUNC else tables).append(place)

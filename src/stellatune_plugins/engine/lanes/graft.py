@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 from stellatune_plugins.engine.assemble import assemble
 from stellatune_plugins.engine.lanes.adapter import HOME, AdapterText
 from stellatune_plugins.engine.lanes.bulk import BYTES, STRING, BulkFunction
+from stellatune_plugins.engine.lanes.items import Sort
 from stellatune_plugins.engine.lanes.reader import LayoutUnknown
-from stellatune_plugins.engine.lanes.survey import Sort, Survey
+from stellatune_plugins.engine.lanes.survey import Survey
 from stellatune_plugins.engine.lanes.taps import ExportTap, ImportTap, find_taps
 from stellatune_plugins.engine.lanes.writer import Appendix
 from stellatune_plugins.engine.wit_types import TupleOf, WitType

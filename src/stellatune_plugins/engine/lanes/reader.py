@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+MOST_ITEMS: Final = 100_000
 _LEB_BYTES: Final = 5
 _LONGEST_NAME: Final = 4096
 
@@ -12,15 +13,36 @@ class LayoutUnknown(Exception):
     """Raised when a component is not laid out in the one way that lanes can be grafted on; the text says why."""
 
 
+class Allowance:
+    """How many items and sections may still be read: a reader in Python takes a microsecond for each.
+
+    The wiring of a language runtime with everything in it has some thousand.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self, items: int = MOST_ITEMS) -> None:
+        self.left = items
+
+    def take(self, items: int = 1) -> None:
+        """Read so many more."""
+        self.left -= items
+        if self.left < 0:
+            raise LayoutUnknown(f"it has more than {MOST_ITEMS} items")
+
+
 class Cursor:
-    """A place in some bytes, and where they end.
+    """A place in some bytes, where they end, and how much may be read of them in all.
 
     Every method raises ``LayoutUnknown`` where the bytes are not what it is to read, and nothing else.
     """
 
-    __slots__ = ("at", "data", "end")
+    __slots__ = ("allowance", "at", "data", "end")
 
-    def __init__(self, data: bytes | memoryview, at: int = 0, end: int | None = None) -> None:
+    def __init__(
+        self, data: bytes | memoryview, at: int = 0, end: int | None = None, *, allowance: Allowance | None = None
+    ) -> None:
+        self.allowance = allowance or Allowance()
         self.data = memoryview(data)
         self.at = at
         self.end = len(self.data) if end is None else end
@@ -52,6 +74,13 @@ class Cursor:
             raise LayoutUnknown("a number is too large")
         return value
 
+    def section(self) -> tuple[int, Cursor]:
+        """The next section's kind, and a cursor over what is in it."""
+        self.allowance.take()
+        kind = self.byte()
+        start, end = self.span(self.u32())
+        return kind, Cursor(self.data, start, end, allowance=self.allowance)
+
     def span(self, size: int) -> tuple[int, int]:
         """Where the next ``size`` bytes begin and end; steps over them."""
         start = self.at
@@ -76,6 +105,7 @@ class Cursor:
         items = self.u32()
         if items > self.end - self.at:
             raise LayoutUnknown("it counts more items than it has bytes")
+        self.allowance.take(items)
         return items
 
     def expect(self, head: bytes, what: str) -> None:

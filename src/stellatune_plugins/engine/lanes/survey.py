@@ -6,112 +6,35 @@ and core modules are stepped over; whoever needs one reads its span.
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Final
 
-from stellatune_plugins.engine.lanes.reader import Cursor, LayoutUnknown
+from stellatune_plugins.engine.lanes.items import (
+    CORE,
+    Aliased,
+    Bundled,
+    Embedded,
+    Exported,
+    Imported,
+    Instantiated,
+    Item,
+    Lifted,
+    Lowered,
+    Options,
+    Other,
+    Sort,
+)
+from stellatune_plugins.engine.lanes.reader import Allowance, Cursor, LayoutUnknown
 
 PREAMBLE: Final = b"\0asm\x0d\x00\x01\x00"
-MOST_ITEMS: Final = 100_000
-"""Items of one component. Those of a language runtime with everything in it are some thousand."""
-_CORE: Final = 0x100
 
 
-class Sort(enum.IntEnum):
-    """The index spaces, by the bytes that name them; core ones have a byte before theirs."""
-
-    FUNC = 0x01
-    VALUE = 0x02
-    TYPE = 0x03
-    COMPONENT = 0x04
-    INSTANCE = 0x05
-    CORE_FUNC = _CORE | 0x00
-    CORE_TABLE = _CORE | 0x01
-    CORE_MEMORY = _CORE | 0x02
-    CORE_GLOBAL = _CORE | 0x03
-    CORE_TAG = _CORE | 0x04
-    CORE_TYPE = _CORE | 0x10
-    CORE_MODULE = _CORE | 0x11
-    CORE_INSTANCE = _CORE | 0x12
-
-    @property
-    def code(self) -> bytes:
-        """As the binary form writes it where any sort may stand."""
-        return bytes([0, self & 0xFF]) if self & _CORE else bytes([self])
-
-
-class Options(NamedTuple):
-    """What a lift or a lower was given."""
-
-    memory: int | None = None
-    realloc: int | None = None
-    post_return: int | None = None
-
-
-class Imported(NamedTuple):
-    """Comes from outside."""
-
-    name: str
-
-
-class Aliased(NamedTuple):
-    """An export of an instance; of a core instance where the item is a core one."""
-
-    instance: int
-    name: str
-
-
-class Exported(NamedTuple):
-    """The name that an export gives to an item of before."""
-
-    of: int
-
-
-class Lifted(NamedTuple):
-    """A core function as the component's."""
-
-    core: int
-    options: Options
-
-
-class Lowered(NamedTuple):
-    """A function of the component for core code."""
-
-    func: int
-    options: Options
-
-
-class Instantiated(NamedTuple):
-    """An instance of a component or a core module, and what it was given by name."""
-
-    what: int
-    given: Mapping[str, tuple[Sort, int]]
-
-
-class Bundled(NamedTuple):
-    """An instance that is nothing but a bundle of items."""
-
-    items: Mapping[str, tuple[Sort, int]]
-
-
-class Embedded(NamedTuple):
-    """A core module or component whose bytes stand here."""
-
-    start: int
-    end: int
-
-
-class Other(NamedTuple):
-    """Anything whose origin does not matter."""
-
-
-Item = Imported | Aliased | Exported | Lifted | Lowered | Instantiated | Bundled | Embedded | Other
 _OTHER: Final = Other()
 
 # The canonical built-ins that make one core function out of one index.
 _BUILTINS: Final = frozenset((0x02, 0x03, 0x04))  # resource.new, resource.drop, resource.rep
-_STRING_ENCODINGS: Final = frozenset((0x00, 0x01, 0x02))
+_UTF8, _UTF16, _COMPACT_UTF16, _MEMORY, _REALLOC, _POST_RETURN = range(6)
+"""The canonical options."""
 
 
 class Survey:
@@ -121,22 +44,23 @@ class Survey:
         data: everything that ``start`` and ``end`` are places in.
         start: where the component begins.
         end: where it ends.
+        allowance: what may be read, shared with the component that it is nested in.
 
     Raises:
         LayoutUnknown: it has something that this reader does not know.
     """
 
-    def __init__(self, data: bytes | memoryview, start: int = 0, end: int | None = None) -> None:
+    def __init__(
+        self, data: bytes | memoryview, start: int = 0, end: int | None = None, *, allowance: Allowance | None = None
+    ) -> None:
         self.spaces: dict[Sort, list[Item]] = {sort: [] for sort in Sort}
         self.imports: dict[str, tuple[Sort, int]] = {}
         self.exports: dict[str, tuple[Sort, int]] = {}
-        self._items = 0
-        cursor = Cursor(data, start, end)
+        cursor = Cursor(data, start, end, allowance=allowance)
+        self.allowance = cursor.allowance
         cursor.expect(PREAMBLE, "the component")
         while not cursor.done:
-            kind = cursor.byte()
-            section = cursor.span(cursor.u32())
-            self._section(kind, Cursor(cursor.data, *section))
+            self._section(*cursor.section())
 
     def item(self, sort: Sort, index: int) -> Item:
         """An item, with the names that exports gave to it seen through.
@@ -155,15 +79,8 @@ class Survey:
         raise LayoutUnknown(f"there is no {sort.name.lower()} {index}")
 
     def _add(self, sort: Sort, item: Item) -> int:
-        self._items += 1
-        if self._items > MOST_ITEMS:
-            raise LayoutUnknown(f"it has more than {MOST_ITEMS} items")
         self.spaces[sort].append(item)
         return len(self.spaces[sort]) - 1
-
-    def _add_types(self, sort: Sort, count: int) -> None:
-        for _ in range(count):
-            self._add(sort, _OTHER)
 
     def _section(self, kind: int, cursor: Cursor) -> None:
         match kind:
@@ -174,9 +91,9 @@ class Survey:
             case 4:
                 self._add(Sort.COMPONENT, Embedded(cursor.at, cursor.end))
             case 3:
-                self._add_types(Sort.CORE_TYPE, cursor.count())
+                self.spaces[Sort.CORE_TYPE] += [_OTHER] * cursor.count()
             case 7:
-                self._add_types(Sort.TYPE, cursor.count())
+                self.spaces[Sort.TYPE] += [_OTHER] * cursor.count()
             case _ if kind in _READERS:
                 for _ in range(cursor.count()):
                     _READERS[kind](self, cursor)
@@ -198,7 +115,7 @@ class Survey:
                 items = {}
                 for _ in range(cursor.count()):
                     name = cursor.text()
-                    items[name] = (_sort(_CORE | cursor.byte()), cursor.u32())
+                    items[name] = (_sort(CORE | cursor.byte()), cursor.u32())
                 self._add(Sort.CORE_INSTANCE, Bundled(items))
             case _:
                 raise LayoutUnknown("a core instance is of an unknown form")
@@ -284,7 +201,7 @@ def _sort(code: int) -> Sort:
 
 def _any_sort(cursor: Cursor) -> Sort:
     code = cursor.byte()
-    return _sort(code or _CORE | cursor.byte())
+    return _sort(code or CORE | cursor.byte())
 
 
 def _extern_name(cursor: Cursor) -> str:
@@ -313,11 +230,13 @@ def _extern(cursor: Cursor) -> Sort:
 
 def _options(cursor: Cursor) -> Options:
     found: dict[int, int] = {}
+    utf8 = True
     for _ in range(cursor.count()):
         option = cursor.byte()
-        if option in _STRING_ENCODINGS:
-            continue
-        if option not in {0x03, 0x04, 0x05}:
+        if option in {_UTF8, _UTF16, _COMPACT_UTF16}:
+            utf8 = option == _UTF8
+        elif option in {_MEMORY, _REALLOC, _POST_RETURN}:
+            found[option] = cursor.u32()
+        else:
             raise LayoutUnknown(f"a function has the canonical option 0x{option:02x}")
-        found[option] = cursor.u32()
-    return Options(found.get(0x03), found.get(0x04), found.get(0x05))
+    return Options(found.get(_MEMORY), found.get(_REALLOC), found.get(_POST_RETURN), utf8)

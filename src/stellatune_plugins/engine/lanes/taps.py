@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from stellatune_plugins.engine.lanes.bulk import BULK, BYTES, PACKAGE, VERSION, BulkFunction
 from stellatune_plugins.engine.lanes.fixup import read_fixup
-from stellatune_plugins.engine.lanes.reader import LayoutUnknown
-from stellatune_plugins.engine.lanes.survey import (
+from stellatune_plugins.engine.lanes.items import (
     Aliased,
     Bundled,
     Embedded,
@@ -17,8 +16,9 @@ from stellatune_plugins.engine.lanes.survey import (
     Lifted,
     Lowered,
     Sort,
-    Survey,
 )
+from stellatune_plugins.engine.lanes.reader import LayoutUnknown
+from stellatune_plugins.engine.lanes.survey import Survey
 from stellatune_plugins.engine.wit_names import find_compatible
 
 
@@ -89,6 +89,8 @@ def _export_tap(
     if not isinstance(lifted, Lifted):
         raise LayoutUnknown("it is no lifted core function")
     options = lifted.options
+    if not options.utf8:
+        raise LayoutUnknown("its texts are not UTF-8")
     if options.memory is None:
         raise LayoutUnknown("it was lifted without a memory")
     if options.realloc is None and BYTES in bulk.flat:
@@ -109,7 +111,7 @@ def _exported_function(data: memoryview, survey: Survey, name: str, instance: in
         span = survey.item(Sort.COMPONENT, made.what)
         if not isinstance(span, Embedded):
             raise LayoutUnknown("its interface is made by a component from elsewhere")
-        inner = nested[made.what] = Survey(data, *span)
+        inner = nested[made.what] = Survey(data, *span, allowance=survey.allowance)
     found = inner.item(Sort.FUNC, _function(inner.exports.get(name)))
     if not isinstance(found, Imported):
         raise LayoutUnknown("it is not passed on as it is")
@@ -137,6 +139,8 @@ def _import_taps(
     if len(lowered) > 1:
         raise LayoutUnknown("it is lowered more than once")
     core, options = lowered[0][0], lowered[0][1].options
+    if not options.utf8:
+        raise LayoutUnknown("its texts are not UTF-8")
     if options.memory is None or options.realloc is None:
         raise LayoutUnknown("it was lowered without a memory and an allocator")
     table, slot = _slot(data, survey, core)
@@ -169,7 +173,7 @@ def _slot(data: memoryview, survey: Survey, core: int) -> tuple[int | tuple[int,
     span = survey.item(Sort.CORE_MODULE, user.what)
     if not isinstance(span, Embedded):
         raise LayoutUnknown("the module that it is given to comes from elsewhere")
-    fixup = read_fixup(data, *span)
+    fixup = read_fixup(data, *span, survey.allowance)
     places = [index for index, place in enumerate(fixup.functions) if place == (module, field)]
     if len(places) != 1 or places[0] not in fixup.slots:
         raise LayoutUnknown("it is called directly, not through a table")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from stellatune_plugins.engine.lanes.survey import Sort, Survey
+from stellatune_plugins.engine.lanes.items import Sort
+from stellatune_plugins.engine.lanes.survey import Survey
 from stellatune_plugins.engine.wit_types import OptionOf, Primitive, TupleOf, WitType
 
 _PRIMITIVES: Final = {
