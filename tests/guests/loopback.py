@@ -230,8 +230,15 @@ class Authority(NamedTuple):
         return ssl.create_default_context(cafile=self.folder / "ca.pem")
 
     def server(self, *names: str) -> ssl.SSLContext:
-        """With a certificate for these names (``DNS:...``, ``IP:...``)."""
+        """With a certificate for these names (``DNS:...``, ``IP:...``), made once."""
         stem = self.folder / names[0].replace(":", "-").replace("*", "any")
+        if not Path(f"{stem}.pem").exists():
+            self._certify(stem, names)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(f"{stem}.pem", f"{stem}.key")
+        return context
+
+    def _certify(self, stem: Path, names: tuple[str, ...]) -> None:
         config = self.folder / "extensions.cnf"
         config.write_text(f"subjectAltName={','.join(names)}\n")
         _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=server",
@@ -239,9 +246,6 @@ class Authority(NamedTuple):
         _openssl("x509", "-req", "-in", f"{stem}.csr", "-CA", f"{self.folder}/ca.pem", "-CAkey",
                  f"{self.folder}/ca.key", "-CAcreateserial", "-days", "2", "-extfile", str(config),
                  "-out", f"{stem}.pem")  # fmt: skip
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(f"{stem}.pem", f"{stem}.key")
-        return context
 
 
 def make_authority(folder: Path) -> Authority:

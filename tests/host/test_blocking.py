@@ -77,9 +77,15 @@ def test_stuck_calls_leave_room_up_to_the_limit() -> None:
     """Then others wait for their turn, and time out; what was given up before its turn is never begun."""
     calls = BlockingCalls("e", limit=2)
     release = threading.Event()
-    for _ in range(2):
+    stuck: list[int] = []
+
+    def hang() -> None:
+        stuck.append(1)
+        release.wait(60)
+
+    while len(stuck) < 2:
         with pytest.raises(PluginFailure):
-            calls.run(lambda: release.wait(10), Deadline(0.02, "it"))
+            calls.run(hang, Deadline(0.1, "it"))
     begun: list[int] = []
     with pytest.raises(PluginFailure) as failed:
         calls.run(lambda: begun.append(1), Deadline(0.05, "it"))

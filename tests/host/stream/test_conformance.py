@@ -15,7 +15,7 @@ from stellatune_plugins.host.stream import HostStream, OpenRequest, StreamKind
 from stellatune_plugins.host.timeouts import HostTimeouts
 from stellatune_plugins.testing.streams import StreamCheck, StreamMaker, StreamTraits, stream_checks
 
-READ_TIMEOUT = 0.5
+READ_TIMEOUT = 0.3
 TIMEOUTS = HostTimeouts(connect=5.0, read=READ_TIMEOUT, file=5.0)
 
 

@@ -275,7 +275,8 @@ def test_no_probe_gets_out(target: str, cases: set[str], tree: Tree) -> None:
     with pytest.raises(PluginFailure) as refused:
         tree.read(written_out(target, tree))
     assert refused.value.case in cases
-    assert bool(tree.bench.denials) is (refused.value.case == "denied")
+    if "device" not in target:  # which the system itself denies where the file system has none
+        assert bool(tree.bench.denials) is (refused.value.case == "denied")
 
 
 @pytest.mark.parametrize("target", GOOD, ids=ascii)
