@@ -1,6 +1,6 @@
 """The sidecar that the channel suite speaks with: ``python -I channel_child.py BEHAVIOUR [ROLE]``.
 
-With a role it opens that data channel, else the control channel.
+With a role it opens that data channel, else the control channel; then it writes ``open`` to stderr.
 
 - ``echo``: sends back what comes, until the end.
 - ``hold``: takes nothing and says nothing, until the end.
@@ -31,6 +31,7 @@ def pattern(count: int) -> bytes:
 def main(behaviour: str, role: str | None) -> None:
     """Behave until the host is gone."""
     channel = open_control() if role is None else open_data(role)
+    sys.stderr.write("open\n")
     with contextlib.suppress(Ended):
         _behave(behaviour, channel)
 

@@ -22,6 +22,7 @@ def main(kind: str, behaviour: str, folder: Path) -> None:
         [sys.executable, "-I", str(CHILD), behaviour],
         stdin=offer.stdin,
         stdout=offer.stdout,
+        stderr=1,  # where it says that it has opened its channel
         pass_fds=offer.inherited,
         env={**os.environ, **offer.environment},
     )
