@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,9 +14,11 @@ import numpy as np
 import pytest
 import soundfile
 from music_server import PASSWORD, TITLES, USER, MusicServer, start_server
+from program import Program
 
 from stellatune_plugins.native.music_tags import MusicFile
 
+pytestmark = pytest.mark.timeout(300)  # whole programs, on a machine that may be busy
 PLUGIN = "dev.stellatune.opensubsonic"
 
 
@@ -31,41 +30,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MusicServer]:
     server.kill()
 
 
-class Program:
-    """The real program in a home of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self._environment = {**os.environ, "STELLATUNE_HOME": str(folder / "home"), "PYTHONWARNINGS": "error"}
-        self._running: list[subprocess.Popen[str]] = []
-
-    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        """Start it and go on."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "stellatune_plugins", *map(str, arguments)],
-            env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        self._running.append(process)
-        return process
-
-    def run(self, *arguments: str | Path, code: int = 0) -> str:
-        """Run it to its end; gives what it printed, of both kinds."""
-        out, err = self.start(*arguments).communicate(timeout=100)
-        assert self._running[-1].returncode == code, out + err
-        assert PASSWORD not in out + err
-        return out if code == 0 else out + err
-
-    def close(self) -> None:
-        """End what still runs."""
-        for process in self._running:
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-            process.communicate()
-
-
 @pytest.fixture(scope="module")
 def program(server: MusicServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """The program with the plugin installed, and the server granted to it."""
-    program = Program(tmp_path_factory.mktemp("user"))
+    program = Program(tmp_path_factory.mktemp("user"), secret=PASSWORD)
     program.run("plugin", "install", "opensubsonic", "--grant", f"local:{server.url}")
     yield program
     program.close()

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from catalog_stage import Network, open_provider
+from program import Program
 
 from stellatune_plugins.engine.config import WasmEngine
 from stellatune_plugins.errors import PluginFailure
@@ -21,6 +22,7 @@ from stellatune_plugins.executor import WasmLyricsProvider
 from stellatune_plugins.host.timeouts import HostTimeouts
 from stellatune_plugins.model.lrc import parse_lrc
 
+pytestmark = pytest.mark.timeout(300)  # whole programs, on a machine that may be busy
 SHELF = [
     {"id": 1, "trackName": "Été", "artistName": "Anne", "albumName": "A", "duration": 100, "instrumental": False,
      "plainLyrics": "une\ndeux\n", "syncedLyrics": None},
@@ -170,3 +172,18 @@ def test_without_grants_nothing_is_reached(
                 attempt()
             assert failure.value.case == "denied"
     assert len(server.asked) == before
+
+
+def test_lyrics_on_the_command_line(tmp_path: Path, server: _Server) -> None:
+    """Installed, granted, asked: LRC is printed; without the grant, the error says which one is missing."""
+    program = Program(tmp_path)
+    lyrics = f'dev.stellatune.lrclib={{"base_url": "{server.url}"}}'
+    try:
+        program.run("plugin", "install", "lrclib", "--grant", "host:https://lrclib.net")
+        said = program.run("lyrics", "--provider", lyrics, "--search", "anne", code=1)
+        assert f"--grant local:{server.url}" in said
+        program.run("plugin", "permissions", "dev.stellatune.lrclib", "--grant", f"local:{server.url}")
+        said = program.run("lyrics", "--provider", lyrics, "--search", "anne")
+        assert parse_lrc(said) == parse_lrc(str(SHELF[1]["syncedLyrics"]))
+    finally:
+        program.close()

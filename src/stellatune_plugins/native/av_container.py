@@ -79,5 +79,6 @@ def _open(file: StreamFile, demuxer: str | None, name: str) -> tuple[Any, Any]:
         raise InputUnreadable(message, operation="decoder.open") from error
     if audio is None or audio.codec_context is None:
         container.close()
+        file.check()
         raise InputUnreadable(f"{name} has no audio track that can be decoded", operation="decoder.open")
     return container, audio
