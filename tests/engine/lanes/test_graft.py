@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from bulk_guests import WORLDS, BulkGuest, BulkGuests, Host, bulk_wasm
 
+import stellatune_plugins
 from stellatune_plugins.engine import ComponentInstance, GuestStore, Ok, WasmEngine, check_world
 from stellatune_plugins.engine.assemble import assemble
 from stellatune_plugins.engine.cache import CodeStore
@@ -16,7 +17,7 @@ from stellatune_plugins.engine.compiler import CompileLimits
 from stellatune_plugins.engine.lanes import Graft, LayoutUnknown, graft_lanes, lanes_of
 from stellatune_plugins.engine.lanes.adapter import AdapterText
 from stellatune_plugins.engine.lanes.bulk import BULK
-from stellatune_plugins.engine.lanes.survey import Survey
+from stellatune_plugins.engine.lanes.survey import PREAMBLE, Survey
 from stellatune_plugins.engine.lanes.taps import ExportTap, ImportTap
 from stellatune_plugins.engine.lanes.writer import leb
 from stellatune_plugins.engine.shape import component_shape
@@ -63,6 +64,22 @@ def test_nothing_of_the_component_changes(bulk: BulkGuests, interface: str) -> N
         check_world(component, f"stellatune:plugin/{WORLDS[interface][0]}@0.1.0")
         with pytest.raises(WorldMismatch):
             check_world(component, "stellatune:plugin/lyrics-plugin@0.1.0")
+
+
+BUNDLED = sorted(Path(stellatune_plugins.__file__).parent.glob("bundled/*/wasm/*.wasm"))
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in BUNDLED if path.read_bytes().startswith(PREAMBLE)], ids=lambda p: p.stem
+)
+def test_every_bundled_component_has_all_its_lanes(path: Path) -> None:
+    """None of their bulk functions is refused; whoever has none imports and exports none."""
+    wasm = path.read_bytes()
+    graft = graft_lanes(wasm)
+    if graft is None:
+        assert not any(bulk.name.encode() in wasm for bulk in BULK)
+    else:
+        assert graft.refused == {}
 
 
 def test_the_contracts_bulk_functions_are_all_there() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 from typing import Any
 
@@ -244,6 +245,28 @@ def test_a_guest_that_meddles_within_a_lane_confuses_nobody(bulk: BulkGuests, in
         assert fast.host.channel.asked
     with bulk.open(interface, lanes=False) as slow:
         assert isinstance(failing(slow, "r"), GuestTrap)
+
+
+def test_threads_with_an_instance_each_do_not_mix_bytes(bulk: BulkGuests) -> None:
+    """They share the component, its plan and its codecs, and numpy lets go of the GIL in the middle."""
+    wrong: list[str] = []
+
+    def work(number: int) -> None:
+        with bulk.open("dsp", lanes=True) as guest:
+            guest.play("c")
+            for turn in range(60):
+                sent = bytes([number, turn]) * (1000 + 500 * number)
+                if guest.carry(sent) != Ok(sent):
+                    wrong.append(f"thread {number}, turn {turn}")
+
+    bulk.component("dsp", lanes=True)  # compiled once, before they all ask for it
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert wrong == []
 
 
 def test_lanes_take_nothing_of_the_guests_share(bulk: BulkGuests) -> None:
