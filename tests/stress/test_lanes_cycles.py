@@ -18,6 +18,7 @@ from guest_builder import WIT
 
 from stellatune_plugins.engine import ComponentInstance, Err, GuestStore, HostImports, Ok, Some, Variant, WasmEngine
 from stellatune_plugins.engine.cache import CodeStore
+from stellatune_plugins.engine.compiler import CompileLimits
 from stellatune_plugins.engine.lanes import lanes_of
 from stellatune_plugins.errors import StellatuneError
 
@@ -132,7 +133,9 @@ if FULL:  # building and compiling 18 MB takes most of a minute
 
     def test_a_decoder_in_python_has_the_same_lanes(engine: WasmEngine, python_decoder: bytes, tmp_path: Path) -> None:
         """Bytes and errors are those of the plain component, which the same store compiles without lanes."""
-        component = CodeStore(engine, tmp_path / "code").load_component(python_decoder, path="app.wasm")
+        component = CodeStore(engine, tmp_path / "code", limits=CompileLimits(seconds=900)).load_component(
+            python_decoder, path="app.wasm"
+        )
         assert {lane.bulk.lane for lane in lanes_of(component)} == {
             "lane-decoder-session-read-pcm-f32",
             "lane-host-stream-host-stream-handle-read",
