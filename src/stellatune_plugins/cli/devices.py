@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, Final
 
 from stellatune_plugins.cli.options import Common
 from stellatune_plugins.cli.output import print_json, print_text
 from stellatune_plugins.cli.plugin_spec import parse
 from stellatune_plugins.model.ids import RuntimeRoute
+
+
+_TOLD: Final = frozenset({"name", "default", "rates", "channels"})
+"""Fields of a target that tell of it, and do not choose it."""
 
 
 def devices(
@@ -42,13 +47,12 @@ def devices(
 
 def _cells(entry: dict[str, Any]) -> list[tuple[str, str]]:
     """Of each target what to pass on, and what a person calls it."""
-    import json  # noqa: PLC0415
-
     cells = []
     for target in entry["targets"]:
         fields = target if isinstance(target, dict) else {}
         name = str(fields.get("name", ""))
         if fields.get("default") is True:
             name += " (default)"
-        cells.append((str(fields["id"]) if "id" in fields else json.dumps(target, ensure_ascii=False), name.strip()))
+        shown = {key: value for key, value in fields.items() if key not in _TOLD} if fields else target
+        cells.append((str(fields["id"]) if "id" in fields else json.dumps(shown, ensure_ascii=False), name.strip()))
     return cells
