@@ -10,7 +10,6 @@ from stellatune_plugins.cli.output import print_json, print_text
 from stellatune_plugins.cli.plugin_spec import parse
 from stellatune_plugins.model.ids import RuntimeRoute
 
-
 _TOLD: Final = frozenset({"name", "default", "rates", "channels"})
 """Fields of a target that tell of it, and do not choose it."""
 
