@@ -129,6 +129,20 @@ def test_native_and_wasm_decoders_stand_in_one_list(install: Any, runtime_of: An
     assert {d.resolved.runtime for d in runtime_of(RuntimeRoute.NATIVE).decoders()} == {RuntimeKind.NATIVE}
 
 
+def test_a_package_takes_no_format_away(install: Any, runtime_of: Any) -> None:
+    """On the wasm route native decoders take what no package names, and nothing that one does."""
+    install(AbilityKind.DECODER, ONE, "open:error", scores={"rawf": 50, "wav": 50})
+    runtime = runtime_of()
+    ranked = RankedDecoders(runtime.decoders(), runtime.spare_decoders())
+    assert [d.resolved.runtime for d in ranked.ranked("mp3")] == [RuntimeKind.NATIVE]  # type: ignore[attr-defined]
+    assert [d.resolved.runtime for d in ranked.ranked("wav")] == [RuntimeKind.WASM]  # type: ignore[attr-defined]
+    assert {"mp3", "rawf"} <= ranked.ext_scores().keys()
+    with pytest.raises(PluginFailure):
+        ranked.open(_track(), "wav")
+    assert not runtime_of(RuntimeRoute.HYBRID).spare_decoders()
+    assert not runtime_of(RuntimeRoute.NATIVE).spare_decoders()
+
+
 def test_a_named_decoder_takes_whatever_comes(install: Any, runtime_of: Any) -> None:
     """Its extensions are no matter then; who it is stands in its errors."""
     install(AbilityKind.DECODER, ONE, scores={"rawf": 50})

@@ -70,7 +70,7 @@ def _keyword(wanted: Wanted, runtime: PluginRuntime) -> str:
     assert wanted.file is not None  # noqa: S101 - the command saw to it
     if wanted.provider is None or wanted.provider.plugin == BESIDE:
         return str(wanted.file.resolve())
-    session = open_input(wanted.file, RankedDecoders(runtime.decoders()))
+    session = open_input(wanted.file, RankedDecoders(runtime.decoders(), runtime.spare_decoders()))
     try:
         tags = session.metadata().tags
     finally:

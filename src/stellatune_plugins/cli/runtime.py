@@ -89,4 +89,4 @@ def decodable_extensions(home: Home, route: RuntimeRoute, bus: EventBus) -> Coll
     if route is RuntimeRoute.NATIVE:
         return NativeRenderRuntime().decoder.ext_scores().keys()
     with PluginRuntime(home, route, bus) as runtime:
-        return RankedDecoders(runtime.decoders()).ext_scores().keys()
+        return RankedDecoders(runtime.decoders(), runtime.spare_decoders()).ext_scores().keys()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, Generic, Protocol, TypeVar, cast
 
 from stellatune_plugins.contract import (
@@ -111,8 +111,19 @@ class Opener:
 
     def decoders(self) -> tuple[Decoder, ...]:
         """Every decoder that the route reaches, in its order; one that cannot serve here is left out."""
+        return self._routed(self._parts.catalog.of_kind(AbilityKind.DECODER))
+
+    def spare_decoders(self) -> tuple[Decoder, ...]:
+        """The native ones that the route passes over, for what no package decodes (ADR 0021)."""
+        catalog = self._parts.catalog
+        if RuntimeKind.NATIVE in catalog.policy.order(AbilityKind.DECODER):
+            return ()
+        everything = catalog.everything(AbilityKind.DECODER)
+        return self._routed([e for e in everything if e.runtime is RuntimeKind.NATIVE])
+
+    def _routed(self, abilities: Iterable[Resolved]) -> tuple[Decoder, ...]:
         found: list[Decoder] = []
-        for resolved in self._parts.catalog.of_kind(AbilityKind.DECODER):
+        for resolved in abilities:
             with contextlib.suppress(NativePluginFailed):
                 found.append(RoutedDecoder(self, resolved, config_of(resolved, None)))
         return tuple(found)

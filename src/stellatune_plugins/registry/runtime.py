@@ -234,6 +234,14 @@ class PluginRuntime:
         """
         return self._opener.decoders()
 
+    def spare_decoders(self) -> tuple[Decoder, ...]:
+        """Native decoders beside the route's: for extensions that none of :meth:`decoders` takes, and only for those.
+
+        None where the route has native ones anyway. On the ``wasm`` route a package that decodes one format must not
+        take the others away.
+        """
+        return self._opener.spare_decoders()
+
     def open_decoder(self, plugin_id: str, *, type_id: str | None = None, config_json: str | None = None) -> Decoder:
         """The decoder of this name, which gives its sessions the configuration.
 

@@ -17,25 +17,33 @@ class RankedDecoders:
 
     Args:
         decoders: in the order that decides between equal scores.
+        spare: asked for extensions that none of the others takes, and only then.
     """
 
-    def __init__(self, decoders: Sequence[Decoder]) -> None:
+    def __init__(self, decoders: Sequence[Decoder], spare: Sequence[Decoder] = ()) -> None:
         self._decoders = tuple(decoders)
+        self._spare = tuple(spare)
 
     def ext_scores(self) -> Mapping[str, int]:
         scores: dict[str, int] = {}
         for decoder in self._decoders:
             for ext, score in decoder.ext_scores().items():
                 scores[ext] = max(score, scores.get(ext, score))
+        for decoder in self._spare:
+            for ext, score in decoder.ext_scores().items():
+                scores.setdefault(ext, score)
         return scores
 
     def wildcard_score(self) -> int | None:
-        return max((s for d in self._decoders if (s := d.wildcard_score()) is not None), default=None)
+        for some in (self._decoders, self._spare):
+            scores = [score for d in some if (score := d.wildcard_score()) is not None]
+            if scores:
+                return max(scores)
+        return None
 
     def ranked(self, ext: str | None) -> list[Decoder]:
         """Who is asked, in which order."""
-        scored = [(score, d) for d in self._decoders if (score := score_of(d, ext)) is not None]
-        return [decoder for _, decoder in sorted(scored, key=lambda pair: -pair[0])]
+        return _ranked(self._decoders, ext) or _ranked(self._spare, ext)
 
     def open(self, stream: ByteStream, ext_hint: str | None) -> DecoderSession:
         """Open with the first decoder that can.
@@ -67,6 +75,11 @@ class RankedDecoders:
             "no decoder can read the input" if said else f"no decoder takes {ext or 'inputs without an extension'}"
         )
         raise InputUnreadable(message, operation="input.open", decoders=said) from first
+
+
+def _ranked(decoders: Sequence[Decoder], ext: str | None) -> list[Decoder]:
+    scored = [(score, d) for d in decoders if (score := score_of(d, ext)) is not None]
+    return [decoder for _, decoder in sorted(scored, key=lambda pair: -pair[0])]
 
 
 def score_of(decoder: Decoder, ext: str | None) -> int | None:

@@ -76,7 +76,7 @@ class PluginRenderRuntime(NativeRenderRuntime):
             return self.plugins.open_decoder(choice.plugin, type_id=choice.type_id, config_json=choice.config_json)
         if self.plugins.route is RuntimeRoute.NATIVE:
             return super().decoder  # without a look at what is installed
-        return RankedDecoders(self.plugins.decoders())
+        return RankedDecoders(self.plugins.decoders(), self.plugins.spare_decoders())
 
     @functools.cached_property
     def source(self) -> SourceCatalog | None:
