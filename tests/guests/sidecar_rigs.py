@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stellatune_plugins.host.sidecar import TransportWish
-from stellatune_plugins.host.sidecar.transports import ChannelPlan, PidPeer, Transports
+from stellatune_plugins.host.sidecar.transports import ChannelPlan, GivenRules, PidPeer, Transports
 from stellatune_plugins.host.timeouts import HostTimeouts
 from stellatune_plugins.package.manifest import TransportKind
 from stellatune_plugins.testing.channels import CHILD, ChannelRig
@@ -19,11 +19,17 @@ from stellatune_plugins.testing.channels import CHILD, ChannelRig
 
 @contextlib.contextmanager
 def spawned(
-    plan: ChannelPlan, command: list[str], timeouts: HostTimeouts | None = None
+    plan: ChannelPlan, command: list[str], timeouts: HostTimeouts | None = None, given: GivenRules | None = None
 ) -> Iterator[tuple[Transports, subprocess.Popen[bytes]]]:
     """A process that is offered what the plan says."""
     with tempfile.TemporaryDirectory(prefix="st-") as folder, contextlib.ExitStack() as stack:
-        offer = Transports(plan, folder=Path(folder), timeouts=timeouts or HostTimeouts(), network=True)
+        offer = Transports(
+            plan,
+            folder=Path(folder),
+            timeouts=timeouts or HostTimeouts(),
+            network=True,
+            given=given or GivenRules(),
+        )
         stack.callback(offer.close)
         child = subprocess.Popen(
             command,

@@ -21,7 +21,7 @@ from stellatune_plugins.host.sidecar.roster import Listed, Roster
 from stellatune_plugins.host.sidecar.run import Run, StartFailed
 from stellatune_plugins.host.sidecar.sandbox import Confinement, Sandboxes, SandboxTier, make_plan
 from stellatune_plugins.host.sidecar.sandbox.audio import find_audio
-from stellatune_plugins.host.sidecar.transports import Transports
+from stellatune_plugins.host.sidecar.transports import GivenRules, Transports
 from stellatune_plugins.host.sidecar.watcher import Watcher
 from stellatune_plugins.host.timeouts import HostTimeouts
 from stellatune_plugins.observe import EventBus
@@ -48,6 +48,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     tier: SandboxTier
     network: bool
     audio: bool
+    may_connect: Callable[[int], bool]
+    """Whether the host may connect to a port of this machine that the plugin names for its sidecar."""
 
 
 class Machinery(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +97,7 @@ class Hosted:
                 timeouts=machinery.timeouts,
                 # Without a sandbox it has the host's network whatever was granted.
                 network=order.network or order.tier is SandboxTier.NONE,
+                given=GivenRules(folder=order.data, may_connect=order.may_connect),
             )
             undo.callback(transports.close)
             run = cls._run(order, machinery, transports, private, timeout)

@@ -130,6 +130,7 @@ class PluginSidecars:
             tier=self._tier(grant),
             network=grant.network,
             audio=grant.audio,
+            may_connect=lambda port: authority.may_reach_local("tcp", "127.0.0.1", port),
         )
 
     def _tier(self, grant: SidecarGrant) -> SandboxTier:

@@ -74,8 +74,8 @@ def test_a_ring_is_as_large_as_the_largest_frame_within_bounds() -> None:
     assert [negotiate.ring_capacity(n) for n in (None, 0, 9000, 2**32 - 1)] == [1 << 20, 4096, 9000, 64 << 20]
 
 
-def test_empty_variables_ask_for_an_endpoint_of_a_role() -> None:
-    """Names that are a kind's own are no role, and values are the plugin's own endpoints."""
+def test_variables_name_roles() -> None:
+    """Empty ones ask for an endpoint, others are one. Names that are a kind's own are no role."""
     env = [
         ("STELLATUNE_SIDECAR_DATA_PCM_SHM", ""),
         ("stellatune_sidecar_data_meter_unix_socket", " "),
@@ -83,19 +83,20 @@ def test_empty_variables_ask_for_an_endpoint_of_a_role() -> None:
         ("STELLATUNE_SIDECAR_DATA_PCM_TCP", "127.0.0.1:9"),
         ("HOME", ""),
     ]
-    assert list(negotiate.asked_roles(env)) == [
-        ("PCM", TransportKind.SHARED_MEMORY_RING),
-        ("METER", TransportKind.UNIX_SOCKET),
+    assert list(negotiate.named_roles(env)) == [
+        ("PCM", TransportKind.SHARED_MEMORY_RING, ""),
+        ("METER", TransportKind.UNIX_SOCKET, ""),
+        ("PCM", TransportKind.LOOPBACK_TCP, "127.0.0.1:9"),
     ]
 
 
-def test_an_endpoint_that_the_plugin_named_is_found_by_role_first() -> None:
-    """Then for data of any role; control has names of its own."""
-    env = [("STELLATUNE_SIDECAR_DATA_TCP", "127.0.0.1:1"), ("STELLATUNE_SIDECAR_DATA_PCM_TCP", "127.0.0.1:2")]
+def test_an_endpoint_that_the_plugin_named_is_found_by_its_variable() -> None:
+    """In either spelling; control, data and roles have names of their own."""
+    env = [("STELLATUNE_SIDECAR_DATA_LOOPBACK_TCP", "127.0.0.1:1"), ("STELLATUNE_SIDECAR_DATA_PCM_TCP", "127.0.0.1:2")]
     tcp = TransportKind.LOOPBACK_TCP
     assert negotiate.given(env, Purpose(data=True, role="pcm"), tcp) == "127.0.0.1:2"
-    assert negotiate.given(env, Purpose(data=True, role="meter"), tcp) == "127.0.0.1:1"
-    assert negotiate.given(env, CONTROL, tcp) is None
+    assert negotiate.given(env, Purpose(data=True), tcp) == "127.0.0.1:1"
+    assert negotiate.given(env, CONTROL, tcp) == ""
 
 
 def test_a_manifests_transports_are_wishes() -> None:

@@ -1,6 +1,7 @@
 """The ways to speak with a sidecar, one file a kind, and the choice among them (contract, section 5)."""
 
 from stellatune_plugins.host.sidecar.transports.endpoint import Endpoint
+from stellatune_plugins.host.sidecar.transports.given import GivenRules
 from stellatune_plugins.host.sidecar.transports.negotiate import CONTROL, Purpose, wishes
 from stellatune_plugins.host.sidecar.transports.offer import ChannelPlan, Transports, make_endpoint
 from stellatune_plugins.host.sidecar.transports.peer import Peer, PidPeer
@@ -10,6 +11,7 @@ __all__ = [
     "CONTROL",
     "ChannelPlan",
     "Endpoint",
+    "GivenRules",
     "Peer",
     "PidPeer",
     "Purpose",

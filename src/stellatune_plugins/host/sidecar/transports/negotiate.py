@@ -107,33 +107,32 @@ def check_role(role: str) -> None:
         raise PluginFailure("invalid-arg", f"a role has at most {MAX_ROLE} characters")
 
 
-def asked_roles(env: Iterable[tuple[str, str]]) -> Iterator[tuple[str, TransportKind]]:
-    """Roles whose endpoints a plugin asks the host to make: variables that it left empty, as their names spell them.
+def named_roles(env: Iterable[tuple[str, str]]) -> Iterator[tuple[str, TransportKind, str]]:
+    """Roles that a plugin's variables name, as they spell them, with the kind and the value, which may be empty.
 
     A launch does not say which roles ``open-data`` will name, so one endpoint a kind serves the first of them. A plugin
-    with several data channels passes ``STELLATUNE_SIDECAR_DATA_<ROLE>_<T>`` with an empty value for each.
+    with several data channels passes ``STELLATUNE_SIDECAR_DATA_<ROLE>_<T>`` with an empty value for each, and the host
+    makes it; or with an endpoint that its sidecar makes.
     """
     prefix = "STELLATUNE_SIDECAR_DATA_"
     spellings = {spelling: kind for kind, names in _SPELLINGS.items() for spelling in names}
     # The longest first: ..._SHARED_MEMORY_RING is no role called SHARED_MEMORY with a kind called RING.
     for name, value in env:
         upper = name.strip().upper()
-        if value.strip() or not upper.startswith(prefix):
+        if not upper.startswith(prefix):
             continue
         rest = upper.removeprefix(prefix)
         for spelling in sorted(spellings, key=len, reverse=True):
             role = rest.removesuffix(f"_{spelling}")
             if role != rest and role:
-                yield role, spellings[spelling]
+                yield role, spellings[spelling], value.strip()
                 break
 
 
-def given(env: Iterable[tuple[str, str]], purpose: Purpose, kind: TransportKind) -> str | None:
-    """The endpoint that the plugin put into the environment itself; ``None`` where it did not."""
+def given(env: Iterable[tuple[str, str]], purpose: Purpose, kind: TransportKind) -> str:
+    """The endpoint that the plugin put into the environment itself; empty where it did not."""
     values = {name.strip().upper(): value.strip() for name, value in env}
-    purposes = (purpose, Purpose(data=True)) if purpose.data else (purpose,)
-    names = (name for wanted in purposes for name in wanted.variables(kind))
-    return next((values[name] for name in names if values.get(name)), None)
+    return next((values[name] for name in purpose.variables(kind) if values.get(name)), "")
 
 
 def pair_text(tx: str, rx: str) -> str:

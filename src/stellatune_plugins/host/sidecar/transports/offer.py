@@ -15,6 +15,7 @@ from stellatune_plugins.host.budget import within
 from stellatune_plugins.host.sidecar.interface import SidecarChannel, TransportWish
 from stellatune_plugins.host.sidecar.transports import negotiate
 from stellatune_plugins.host.sidecar.transports.endpoint import Endpoint
+from stellatune_plugins.host.sidecar.transports.given import GivenEndpoint, GivenRules
 from stellatune_plugins.host.sidecar.transports.loopback_tcp import LoopbackTcpEndpoint
 from stellatune_plugins.host.sidecar.transports.named_pipe import NamedPipeEndpoint
 from stellatune_plugins.host.sidecar.transports.negotiate import CONTROL, Purpose
@@ -25,6 +26,7 @@ from stellatune_plugins.host.sidecar.transports.unix_socket import UnixSocketEnd
 from stellatune_plugins.host.timeouts import HostTimeouts
 from stellatune_plugins.package.manifest import TransportKind
 
+_NOTHING_GIVEN: Final = GivenRules()
 _STEP: Final = 0.002
 _MOST: Final = 24
 """Endpoints of one process."""
@@ -36,7 +38,7 @@ class ChannelPlan(msgspec.Struct, frozen=True, kw_only=True):
     control: tuple[TransportWish, ...] = ()
     data: tuple[TransportWish, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
-    """The plugin's own variables: empty ones ask for an endpoint of that role."""
+    """The plugin's own variables, which may name endpoints that the sidecar makes, or ask for one for a role."""
 
 
 class Transports:
@@ -48,13 +50,22 @@ class Transports:
             the same path. It belongs to the caller, who removes it after :meth:`close`.
         timeouts: how long channels wait.
         network: whether the sidecar shares the host's network namespace; ``loopback-tcp`` is not offered without.
+        given: which endpoints of the sidecar's own making the host connects to.
 
     Raises:
         PluginFailure: ``invalid-arg`` for a plan that makes no sense, ``io`` where an endpoint cannot be made. Nothing
             is left behind then.
     """
 
-    def __init__(self, plan: ChannelPlan, *, folder: Path, timeouts: HostTimeouts, network: bool = False) -> None:
+    def __init__(
+        self,
+        plan: ChannelPlan,
+        *,
+        folder: Path,
+        timeouts: HostTimeouts,
+        network: bool = False,
+        given: GivenRules = _NOTHING_GIVEN,
+    ) -> None:
         self._plan = plan
         self._timeouts = timeouts
         self._stdio = StdioEndpoint(timeouts)
@@ -64,16 +75,23 @@ class Transports:
         try:
             for purpose, kinds in _wanted(plan):
                 for kind in kinds:
-                    if kind is TransportKind.STDIO or (kind is TransportKind.LOOPBACK_TCP and not network):
-                        continue
-                    if len(self._offered) >= _MOST:
-                        raise PluginFailure("invalid-arg", f"more than {_MOST} endpoints for one sidecar")  # noqa: TRY301 - undone below
-                    preferred = plan.data if purpose.data else plan.control
-                    frame_bytes = negotiate.frame_bytes(preferred, kind)
-                    self._offered[purpose, kind] = make_endpoint(kind, purpose, folder, timeouts, frame_bytes)
+                    self._offer(purpose, kind, folder, given, network=network)
         except BaseException:
             self.close()
             raise
+
+    def _offer(self, purpose: Purpose, kind: TransportKind, folder: Path, given: GivenRules, *, network: bool) -> None:
+        if kind is TransportKind.STDIO or (kind is TransportKind.LOOPBACK_TCP and not network):
+            return
+        if len(self._offered) >= _MOST:
+            raise PluginFailure("invalid-arg", f"more than {_MOST} endpoints for one sidecar")
+        text = negotiate.given(self._plan.env, purpose, kind)
+        # Rings are the host's own in any case: memory that somebody else made could be taken away under its feet.
+        if text and kind is not TransportKind.SHARED_MEMORY_RING:
+            self._offered[purpose, kind] = GivenEndpoint(kind, text, given, self._timeouts)
+            return
+        frame_bytes = negotiate.frame_bytes(self._plan.data if purpose.data else self._plan.control, kind)
+        self._offered[purpose, kind] = make_endpoint(kind, purpose, folder, self._timeouts, frame_bytes)
 
     @property
     def stdin(self) -> int:
@@ -89,15 +107,16 @@ class Transports:
     def environment(self) -> dict[str, str]:
         """What the sidecar's environment needs; to be laid over the plugin's own."""
         variables: dict[str, str] = {}
-        for endpoint in self._offered.values():
+        made = {key: endpoint for key, endpoint in self._offered.items() if not isinstance(endpoint, GivenEndpoint)}
+        for endpoint in made.values():
             variables.update(endpoint.environment)
         orders = {CONTROL: negotiate.control_order(self._plan.control)}
         orders.update(
             {purpose: negotiate.data_order((), self._plan.data) for purpose, _ in self._offered if purpose.data}
         )
         for purpose, kinds in orders.items():
-            there = [k for k in kinds if k is TransportKind.STDIO or (purpose, k) in self._offered]
-            there += [k for p, k in self._offered if p == purpose and k not in there]
+            there = [k for k in kinds if k is TransportKind.STDIO or (purpose, k) in made]
+            there += [k for p, k in made if p == purpose and k not in there]
             variables[purpose.variable] = ",".join(there)
         return variables
 
@@ -203,5 +222,5 @@ def make_endpoint(
 def _wanted(plan: ChannelPlan) -> Iterable[tuple[Purpose, tuple[TransportKind, ...]]]:
     yield CONTROL, negotiate.by_priority(plan.control)
     yield Purpose(data=True), negotiate.by_priority(plan.data)
-    for role, kind in dict.fromkeys(negotiate.asked_roles(plan.env)):
+    for role, kind in dict.fromkeys((role, kind) for role, kind, _ in negotiate.named_roles(plan.env)):
         yield Purpose(data=True, role=role), (kind,)
