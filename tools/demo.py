@@ -180,7 +180,7 @@ def stellatune(*arguments: str | Path) -> None:
     """Show and run one command."""
     words = [_short(argument) for argument in arguments]
     print(f"\n$ stellatune {shlex.join(words)}", flush=True)
-    done = subprocess.run([STELLATUNE, *words], cwd=ROOT, check=False)
+    done = subprocess.run([STELLATUNE, *words], cwd=ROOT, stdin=subprocess.DEVNULL, check=False)  # nobody is asked
     if done.returncode:
         sys.exit(done.returncode)
 
@@ -207,7 +207,7 @@ def main() -> None:
 
     home, out = WORK / "home", given.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
-    stellatune("plugin", "install", "--bundled", "--home", home)
+    stellatune("plugin", "install", "--bundled", "--accept", "--home", home)
     stellatune("plugin", "list", "--home", home)
     result, picture = out / f"{track.path.stem}.flac", out / f"{track.path.stem}.png"
     stages = [part for plugin, config in CHAIN.items() for part in ("--dsp", f"{plugin}={json.dumps(config)}")]

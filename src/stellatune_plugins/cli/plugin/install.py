@@ -19,6 +19,7 @@ def install(
     *packages: str,
     bundled: Annotated[bool, Parameter(name="--bundled")] = False,
     grant: Annotated[tuple[str, ...], Parameter(name="--grant", negative=())] = (),
+    accept: bool = False,
     common: Common | None = None,
 ) -> int:
     """Install packages.
@@ -32,13 +33,14 @@ def install(
         packages: Folders or zips with a plugin.json, or names of bundled packages.
         bundled: Install every package that comes with the program; what is there already is brought up to date.
         grant: Grant this, see `stellatune plugin permissions`; `all` for everything asked for. May be repeated.
+        accept: With --bundled, bring plugins up to date that ask for more by now, and grant none of that.
         common: Options of every command.
     """
     common = common or Common()
     if not packages and not bundled:
         raise UsageError("name a package, or pass --bundled", hint="see `stellatune plugin install --help`")
     with Workbench(common) as bench:
-        placer = Placer(bench, Consent(bench.grants, grant, ask=not common.json))
+        placer = Placer(bench, Consent(bench.grants, grant, accept=accept, ask=not common.json))
         ours = bundled_packages() if bundled else {}
         require_one(grant, len(ours) + len(packages))
 
