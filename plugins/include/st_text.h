@@ -2,7 +2,7 @@
 #pragma once
 #include "st_component.h"
 
-#define ST_BUFFER_MOST (16u << 20)
+#define ST_BUFFER_MOST (64u << 20)
 #define ST_KEPT_BYTES 512u
 
 /* Text that grows in the memory of the call. `full` says that something did not go in. */
@@ -105,15 +105,6 @@ static u32 st_utf8_end(const u8 *at, u32 len, u32 i) {
     if ((c == 0xe0 && second < 0xa0) || (c == 0xed && second > 0x9f) || (c == 0xf0 && second < 0x90) || (c == 0xf4 && second > 0x8f))
         return 0; /* overlong, a surrogate, or beyond the last character */
     return i + n;
-}
-/* Bytes of any origin as text: what is no UTF-8 becomes U+FFFD. */
-ST_UNUSED static void st_add_clean(st_buffer *b, st_text text) {
-    const u8 *at = text.at;
-    for (u32 i = 0; i < text.len;) {
-        const u32 end = st_utf8_end(at, text.len, i);
-        if (end) st_add_text(b, (st_text){at + i, end - i}), i = end;
-        else st_add(b, "\xef\xbf\xbd"), i++;
-    }
 }
 /* Percent-encoded text as it was; 0 where it is no encoding, or of no text. */
 ST_UNUSED static int st_decode(st_text text, st_text *out) {

@@ -11,7 +11,7 @@
 #include "st_http.h"
 #include "st_md5.h"
 
-#define MOST_ANSWER (8u << 20)
+#define MOST_ANSWER (32u << 20)
 #define MOST_ITEMS 500u
 #define MOST_MS 1000000000000ull
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -295,6 +296,16 @@ def test_a_request_waits_no_longer_than_configured(music: Path, monkeypatch: pyt
         started = time.monotonic()
         catalog.close()
         assert time.monotonic() - started < 5
+
+
+def test_a_catalogue_that_is_forgotten_says_so(music: Path) -> None:
+    """Its threads end all the same."""
+    before = threading.active_count()
+    catalog = FolderCatalog()
+    catalog.apply_config(json.dumps({"folder": str(music)}))
+    with pytest.warns(ResourceWarning, match="never closed"):
+        del catalog  # nobody else holds it, so it ends here
+    assert threading.active_count() == before
 
 
 def test_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:

@@ -399,8 +399,8 @@ def test_answers_of_another_shape_are_empty(
 
 
 def test_endless_answers_are_cut_off(catalog: WasmSourceCatalog, web: ScriptedWeb) -> None:
-    """More than 8 MiB is no list; the plugin lives on."""
-    web.answer = always(b" " * (9 << 20))
+    """More than 32 MiB is no list; the plugin lives on."""
+    web.answer = always(b" " * (33 << 20))
     with pytest.raises(PluginFailure, match="too long"):
         ask(catalog, action="browse", id="artists")
     web.answer = always(body())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -110,6 +111,11 @@ class FolderCatalog:
         library, self._library = self._library, None
         if library is not None:
             library.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_library", None) is not None:
+            warnings.warn("a folder's catalogue was never closed", ResourceWarning, stacklevel=1, source=self)
+            self.close()
 
     # --- the catalogue ---
 
