@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks.subjects import bulk_bytes, calls, chain, equaliser, kernels, render, startup, transports
+from benchmarks.subjects import bulk_bytes, calls, chain, decode, equaliser, kernels, render, startup, transports
 
 SUBJECTS = {
-    module.NAME: module for module in (bulk_bytes, calls, chain, equaliser, kernels, render, startup, transports)
+    module.NAME: module
+    for module in (bulk_bytes, calls, chain, decode, equaliser, kernels, render, startup, transports)
 }
 """By the name that ``--only`` takes."""
 

@@ -9,6 +9,7 @@ import pytest
 from flac_player import Player
 
 from stellatune_plugins.engine.cache import CodeStore
+from stellatune_plugins.engine.compiler import CompileLimits
 from stellatune_plugins.engine.config import WasmEngine
 from stellatune_plugins.executor import Activated, Environment, LocalExecutor, WasmDecoder, activation_of, ask
 from stellatune_plugins.model import PluginId
@@ -31,10 +32,10 @@ def make_player(engine: WasmEngine, tmp_path_factory: pytest.TempPathFactory) ->
     """Makes players for a package folder, each with an executor of its own."""
     executors: list[LocalExecutor] = []
 
-    def make(package: Path) -> Player:
+    def make(package: Path, limits: CompileLimits | None = None) -> Player:
         store = InstallStore(tmp_path_factory.mktemp("plugins"), EventBus())
         installed = store.install(package)
-        executor = LocalExecutor(CodeStore(engine, None), Environment(engine=engine))
+        executor = LocalExecutor(CodeStore(engine, None, limits=limits), Environment(engine=engine))
         executors.append(executor)
         ask(executor, activation_of(installed), Activated)
         key, _ = next(installed.manifest.ability_keys())
