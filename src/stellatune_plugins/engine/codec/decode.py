@@ -63,7 +63,7 @@ def decoder(kind: WitType) -> Decoder:  # noqa: C901, PLR0911 - one branch a kin
                 None if kind.ok is None else decoder(kind.ok), None if kind.err is None else decoder(kind.err)
             )
         case TupleOf():
-            return decode_tuple_of([decoder(element) for element in kind.elements])
+            return _tuple([decoder(element) for element in kind.elements])
         case RecordOf():
             return _record([(name, decoder(field)) for name, field in kind.fields])
         case VariantOf():
@@ -124,8 +124,7 @@ def _list(element: Decoder) -> Decoder:
     return decode
 
 
-def decode_tuple_of(elements: list[Decoder]) -> Decoder:
-    """The decoder for a tuple of types that have decoders already."""
+def _tuple(elements: list[Decoder]) -> Decoder:
     plan = [(decode, index * _VALUE) for index, decode in enumerate(elements)]
     size = len(plan) * _VALUE
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from stellatune_plugins.engine import component_capi as api
 from stellatune_plugins.engine.codec import Decoder, FunctionCodec, HandleSpace, decoder, encoder, layout
-from stellatune_plugins.engine.codec.decode import decode_result_of, decode_tuple_of
+from stellatune_plugins.engine.codec.decode import decode_result_of
 from stellatune_plugins.engine.codec.encode import encode_result_of, source_of
 from stellatune_plugins.engine.lanes.bulk import BYTES, BulkFunction
 from stellatune_plugins.engine.values import Ok
@@ -114,10 +114,14 @@ def _decode_ok(bulk: BulkFunction) -> Decoder:
     """The good outcome, of which the component's lane makes a tuple where the contract has a record."""
     if not isinstance(bulk.ok, RecordOf):
         return decode_planes
-    names = [name for name, _ in bulk.ok.fields]
-    parts = decode_tuple_of([decode_planes if kind == BYTES else decoder(kind) for kind in bulk.fields])
+    plan = [
+        (name, decode_planes if kind == BYTES else decoder(kind), index * layout.VALUE_BYTES)
+        for index, (name, kind) in enumerate(bulk.ok.fields)
+    ]
+    size = len(plan) * layout.VALUE_BYTES
 
     def decode(buffer: Any, offset: int, space: HandleSpace) -> dict[str, Any]:
-        return dict(zip(names, parts(buffer, offset, space), strict=True))
+        inner = api.read_memory(_pair(buffer, offset + layout.UNION)[1], size)
+        return {name: decode_field(inner, at, space) for name, decode_field, at in plan}
 
     return decode
