@@ -14,7 +14,9 @@ from host_fakes import MemoryStream, Streams, WaitingStream, rawf
 
 from stellatune_plugins.errors import InstanceDead, PluginFailure, StellatuneError
 from stellatune_plugins.executor import Deactivate, Deactivated, Deadlines, ask
+from stellatune_plugins.executor.imports import host_imports
 from stellatune_plugins.host import budget
+from stellatune_plugins.host.services import NoServices
 from stellatune_plugins.host.sidecar import (
     LaunchSpec,
     SidecarChannel,
@@ -22,7 +24,7 @@ from stellatune_plugins.host.sidecar import (
     SidecarProcess,
     TransportWish,
 )
-from stellatune_plugins.model import DisableReason, Frames
+from stellatune_plugins.model import AbilityKind, DisableReason, Frames
 
 LATE = 0.5
 """Seconds that a call may come back late here, where two cores may be busy with other tests."""
@@ -53,21 +55,21 @@ class Http(Waiting):
 
 
 class SlowChannel(SidecarChannel):
-    """Waits in both directions."""
+    """Waits where it is told to."""
 
-    def __init__(self, waiting: Waiting) -> None:
-        self._waiting = waiting
+    def __init__(self, sidecars: Sidecars) -> None:
+        self._sidecars = sidecars
         self._closed = threading.Event()
 
     def transport(self) -> str:
         return "stdio"
 
     def write(self, data: bytes) -> int:
-        self._waiting.wait(self._closed)
+        self._sidecars.wait_in("[method]channel.write", self._closed)
         return len(data)
 
     def read(self, max_bytes: int, timeout_ms: int | None) -> bytes:
-        self._waiting.wait(self._closed)
+        self._sidecars.wait_in("[method]channel.read", self._closed)
         return b""
 
     def close(self) -> None:
@@ -75,42 +77,47 @@ class SlowChannel(SidecarChannel):
 
 
 class SlowProcess(SidecarProcess):
-    """Waits in everything but its making."""
+    """Likewise."""
 
-    def __init__(self, waiting: Waiting) -> None:
-        self._waiting = waiting
+    def __init__(self, sidecars: Sidecars) -> None:
+        self._sidecars = sidecars
 
     def open_control(self) -> SidecarChannel:
-        return SlowChannel(self._waiting)
+        self._sidecars.wait_in("[method]process.open-control")
+        return SlowChannel(self._sidecars)
 
     def open_data(self, role: str, preferred: tuple[TransportWish, ...]) -> SidecarChannel:
-        return SlowChannel(self._waiting)
+        self._sidecars.wait_in("[method]process.open-data")
+        return SlowChannel(self._sidecars)
 
     def wait_exit(self, timeout_ms: int | None) -> int | None:
-        self._waiting.wait()
+        self._sidecars.wait_in("[method]process.wait-exit")
         return None
 
     def terminate(self, grace_ms: int) -> None:
-        self._waiting.wait()
+        self._sidecars.wait_in("[method]process.terminate")
 
     def close(self) -> None:
-        self._waiting.closed.set()
+        self._sidecars.closed.set()
 
 
 class Sidecars(Waiting):
-    """Launches at once, or waits for that too."""
+    """Waits in one function, and does everything else at once."""
 
-    def __init__(self, timeout: float, *, launches: bool) -> None:
+    def __init__(self, timeout: float, waits: str) -> None:
         super().__init__(timeout)
-        self.launches = launches
+        self._waits = waits
+
+    def wait_in(self, where: str, closed: threading.Event | None = None) -> None:
+        if where == self._waits:
+            self.wait(closed)
 
     def launch(self, spec: LaunchSpec) -> SidecarProcess:
-        if not self.launches:
-            self.wait()
+        self.wait_in("launch")
         return SlowProcess(self)
 
     def lock(self, name: str, timeout_ms: int | None) -> SidecarLockGuard:
-        self.wait()
+        self.wait_in("lock")
         raise AssertionError
 
 
@@ -120,13 +127,13 @@ def _waits(make_stage: Any, which: str, timeout: float, **how: Any) -> tuple[Any
         http = Http(timeout)
         provider = make_stage(http=http, **how).provider()
         return provider, http, lambda: provider.search("x")
-    if which == "stream.read":
+    if which in TOURS:
         waiting = Waiting(timeout)
-        stream = WaitingStream(timeout)
+        stream = WaitingStream(timeout, which.rpartition(".")[2])
         stream.entered, stream.closed = waiting.entered, waiting.closed
         catalog = make_stage(streams=Streams(lambda _: stream), **how).catalog()
-        return catalog, waiting, lambda: catalog.apply_config('{"tour": 5}')
-    if which == "stream.open":
+        return catalog, waiting, lambda: catalog.apply_config(f'{{"tour": {TOURS[which]}}}')
+    if which == "open":
         waiting = Waiting(timeout)
 
         def open_(_: Any) -> MemoryStream:
@@ -135,13 +142,42 @@ def _waits(make_stage: Any, which: str, timeout: float, **how: Any) -> tuple[Any
 
         catalog = make_stage(streams=Streams(open_), **how).catalog()
         return catalog, waiting, lambda: catalog.apply_config('{"tour": 5}')
-    sidecars = Sidecars(timeout, launches=which != "launch")
+    sidecars = Sidecars(timeout, waits=which)
     processor = make_stage(sidecars=sidecars, **how).processor()
-    config = {"launch": 1, "lock": 2, "terminate": 1, "channel.read": 4}[which]
-    return processor, sidecars, lambda: processor.apply_config(f'{{"sidecar": {config}}}')
+    return processor, sidecars, lambda: processor.apply_config(f'{{"sidecar": {SIDECARS[which]}}}')
 
 
-WAITS = ["fetch-json", "stream.read", "stream.open", "launch", "lock", "terminate", "channel.read"]
+STREAM = "[method]host-stream-handle."
+TOURS = {STREAM + "read": 5, STREAM + "seek": 6, STREAM + "tell": 7, STREAM + "size": 8}
+SIDECARS = {
+    "launch": 1,
+    "lock": 2,
+    "[method]process.terminate": 1,
+    "[method]channel.read": 4,
+    "[method]process.open-data": 5,
+    "[method]process.wait-exit": 6,
+    "[method]channel.write": 7,
+    "[method]process.open-control": 8,
+}
+WAITS = ["fetch-json", "open", *TOURS, *SIDECARS]
+NEVER_WAIT = {
+    "[method]channel.transport",
+    "[method]channel.close",
+    "[method]lock-guard.unlock",
+    STREAM + "close",
+}
+"""They give no result, so they have no word for a timeout; a service answers them at once."""
+
+
+def test_every_import_is_tried() -> None:
+    """A function that is added to the host's side without a wait of its own here fails this test."""
+    every = {
+        name
+        for kind in AbilityKind
+        for functions in host_imports(NoServices(), f"stellatune:plugin/{kind.world_name}@0.1.0").functions.values()
+        for name in functions
+    }
+    assert every == {*WAITS, *NEVER_WAIT}
 
 
 @pytest.mark.parametrize("which", WAITS)
@@ -206,7 +242,7 @@ def test_a_guest_behind_a_guest_ends_first(make_stage: Any) -> None:
 
 
 @pytest.mark.parametrize("end", ["close", "deactivate"])
-@pytest.mark.parametrize("which", ["stream.read", "terminate", "channel.read"])
+@pytest.mark.parametrize("which", [*TOURS, *(name for name in SIDECARS if name.startswith("[method]"))])
 def test_a_teardown_ends_a_wait(make_stage: Any, which: str, end: str) -> None:
     """Streams and channels are closed under the guest that waits for one, so nobody waits for the wait."""
     instance, waiting, call = _waits(make_stage, which, 30, deadlines=Deadlines(call=30))

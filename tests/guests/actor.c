@@ -46,6 +46,13 @@ IMPORT(SIDECAR, "[method]process.terminate") void process_terminate(i32 process,
 IMPORT(SIDECAR, "[resource-drop]process") void process_drop(i32 process);
 IMPORT(SIDECAR, "[method]channel.read")
 void channel_read(i32 channel, u32 most, u32 has_timeout, u32 timeout, bytes_result *out);
+IMPORT(SIDECAR, "[method]channel.write")
+void channel_write(i32 channel, const void *data, u32 size, u32_result *out);
+IMPORT(SIDECAR, "[method]process.open-data")
+void process_open_data(i32 process, const void *role, u32 size, const void *wishes, u32 count, handle_result *out);
+typedef struct { u8 failed; union { maybe_u32 code; plugin_error error; }; } exit_result;
+IMPORT(SIDECAR, "[method]process.wait-exit")
+void process_wait_exit(i32 process, u32 has_timeout, u32 timeout, exit_result *out);
 IMPORT(SIDECAR, "[method]channel.close") void channel_close(i32 channel);
 IMPORT(SIDECAR, "[resource-drop]channel") void channel_drop(i32 channel);
 IMPORT(SIDECAR, "[method]process.open-control") void process_open_control(i32 process, handle_result *out);
@@ -67,12 +74,26 @@ static unit_result *use_sidecar(char how) {
     sidecar_launch(0, "tool", 4, 0, 0, 0, 0, 0, 0, 0, 0, &got);
     if (got.failed) return fail(got.error.tag, got.error.message);
     i32 process = got.handle;
-    process_open_control(process, &got);
-    if (how == '4' && !got.failed) { /* waits for word from it */
+    if (how == '6') { /* waits for its end */
+        exit_result code;
+        process_wait_exit(process, 0, 0, &code);
+        process_drop(process);
+        return code.failed ? fail(code.error.tag, code.error.message) : done();
+    }
+    if (how == '5') process_open_data(process, "pcm", 3, 0, 0, &got);
+    else process_open_control(process, &got);
+    if (how >= '4' && how <= '8') { /* waits for word from it, or for room for a word to it */
+        if (got.failed) {
+            process_drop(process);
+            return fail(got.error.tag, got.error.message);
+        }
         i32 channel = got.handle;
         bytes_result word;
-        channel_read(channel, 16, 0, 0, &word);
+        u32_result written = {0};
+        if (how == '7') channel_write(channel, "word", 4, &written);
+        else channel_read(channel, 16, 0, 0, &word);
         channel_drop(channel), process_drop(process);
+        if (how == '7') return written.failed ? fail(written.error.tag, written.error.message) : done();
         return word.failed ? fail(word.error.tag, word.error.message) : done();
     }
     if (!got.failed) channel_close(got.handle), channel_drop(got.handle);

@@ -72,28 +72,36 @@ class GenerousStream(MemoryStream):
 
 
 class WaitingStream(HostStream):
-    """Each read waits as long as it may; ``close`` from another thread ends it."""
+    """Each call of ``waits`` waits as long as it may; ``close`` from another thread ends it."""
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, waits: str = "read") -> None:
         self.timeout = timeout
+        self.waits = waits
         self.entered = threading.Event()
         self.closed = threading.Event()
-        self.waited_for = 0.0
 
-    def read(self, max_bytes: int) -> bytes:
+    def _wait(self, where: str) -> None:
+        if where != self.waits:
+            return
         self.entered.set()
-        self.waited_for = budget.within(self.timeout)
-        if self.closed.wait(self.waited_for):
+        if self.closed.wait(budget.within(self.timeout)):
             raise PluginFailure("io", "the stream was closed")
         raise PluginFailure("timeout", "nothing came")
 
+    def read(self, max_bytes: int) -> bytes:
+        self._wait("read")
+        return b""
+
     def seek(self, offset: int, whence: int = 0) -> int:
+        self._wait("seek")
         return 0
 
     def tell(self) -> int:
+        self._wait("tell")
         return 0
 
     def size(self) -> int | None:
+        self._wait("size")
         return None
 
     def close(self) -> None:

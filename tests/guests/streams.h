@@ -62,11 +62,16 @@ static unit_result *tour(char which) {
         for (u32 i = 0; i < 3; i++) open_one(0, TEXT("track.bin"));
         return done();
     }
-    if (which == '5') { /* waits in the host, and answers with what it was told */
+    if (which >= '5') { /* waits in the host, and answers with what it was told */
         open_one(0, TEXT("slow"));
         if (opened.failed) return fail(opened.error.tag, opened.error.message);
-        stream_read(opened.handle, 16, &got);
+        at.failed = got.failed = 0;
+        if (which == '5') stream_read(opened.handle, 16, &got);
+        if (which == '6') stream_seek(opened.handle, 16, 0, &at);
+        if (which == '7') stream_tell(opened.handle, &at);
+        if (which == '8') stream_size(opened.handle, &at);
         stream_drop(opened.handle);
+        if (at.failed) return fail(at.error.tag, at.error.message);
         return got.failed ? fail(got.error.tag, got.error.message) : done();
     }
     open_one(0, TEXT("track.bin"));
