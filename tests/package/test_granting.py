@@ -142,11 +142,18 @@ def test_the_home_itself_is_not_for_plugins(grants: Grants, asking: Asking, home
         for access in ["", ":rw"]:
             with pytest.raises(GrantRefused, match="this program's own"):
                 grants.grant(asked, [parse_grant(f"files:{folder}{access}")])
-    for above in [real.parent, Path("/")]:
-        with pytest.raises(GrantRefused, match="holds this program's own data"):
-            grants.grant(asked, [parse_grant(f"files:{above}:rw")])
+    with pytest.raises(GrantRefused, match="holds this program's own data"):
+        grants.grant(asked, [parse_grant(f"files:{real.parent}:rw")])
     assert grants.grant(asked, [parse_grant(f"files:{real.parent}")])
     assert grants.grant(asked, [parse_grant(f"files:{real.parent}/music:rw")])
+
+
+@pytest.mark.parametrize("folder", ["/", "/proc", "/proc/self", "/dev", "/dev/shm", "/sys/kernel", "/home/../proc"])  # noqa: S108 - not used
+def test_the_kernel_s_folders_are_not_for_plugins(grants: Grants, asking: Asking, folder: str) -> None:
+    """There are the host's memory and environment, and devices."""
+    asked = asking(files=[{"path": "/", "access": "read-write"}])
+    with pytest.raises(GrantRefused, match="system"):
+        grants.grant(asked, [parse_grant(f"files:{folder}")])
 
 
 def test_a_home_moved_into_a_granted_folder_takes_the_grant_s_force(asking: Asking, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Self
@@ -253,11 +254,7 @@ def denial_hint(plugin: str, grant: str | None) -> str:
     """What the reader of a denial can do."""
     if grant is None:
         return "no grant allows this; report it to the plugin's author"
-    quoted = grant if not set(grant) - _PLAIN else "'" + grant.replace("'", "'\\''") + "'"
-    return f"`stellatune plugin permissions {plugin} --grant {quoted}` allows it"
-
-
-_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@")
+    return f"`stellatune plugin permissions {plugin} --grant {shlex.quote(grant)}` allows it"
 
 
 def _makes_idle(other: FilePermission, files: FilePermission) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Final
 
 from stellatune_plugins.errors import GrantRefused
 from stellatune_plugins.model import Home, PluginId
@@ -23,6 +24,8 @@ from stellatune_plugins.package.grants import (
 from stellatune_plugins.package.ledger import AuditEntry, Ledger
 from stellatune_plugins.package.manifest import FileAccess, Manifest
 from stellatune_plugins.package.widening import Widening, widening
+
+KERNEL_FOLDERS: Final = ("/proc", "/sys", "/dev")
 
 
 class Grants:
@@ -142,9 +145,16 @@ class Grants:
     # ---------------------------------------------------------------------------------------------------------------
 
     def _fault(self, grant: Grant) -> str | None:
-        """Why nobody may have this: the home's own files decide over grants and over code that runs."""
+        """Why nobody may have this: the home's own files decide over grants and over code that runs.
+
+        What the kernel shows as files is memory and environments of processes, this one's too.
+        """
         if grant.kind is not GrantKind.FILES:
             return None
+        if any(Path(kernel).is_relative_to(grant.files.path) for kernel in KERNEL_FOLDERS):
+            return "it holds the whole system; name the folder that is wanted"
+        if any(Path(grant.files.path).is_relative_to(kernel) for kernel in KERNEL_FOLDERS):
+            return "what is there is the system's own"
         home, path = Path(real_path(str(self._home.root))), Path(grant.files.path)
         if path.is_relative_to(home):
             return "the folder is inside this program's own"

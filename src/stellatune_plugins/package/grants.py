@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from stellatune_plugins.errors import UsageError
-from stellatune_plugins.package.hosts import ANY_PORT, covers, host_text, parse_host
+from stellatune_plugins.package.hosts import ANY_PORT, covers, host_text, is_address, parse_host
 from stellatune_plugins.package.manifest import (
     DeadlineTier,
     FileAccess,
@@ -187,7 +187,7 @@ def _refused(text: str, why: str) -> UsageError:
 def asked_grants(manifest: Manifest) -> tuple[Grant, ...]:
     """The grants that would give a plugin everything it asks for: what ``all`` means. ``unsandboxed`` is never in it.
 
-    Of the local network they have only the hosts that the manifest names; others the user grants by name.
+    Of the local network they have only what the manifest names by address; the rest the user grants host by host.
     """
     return tuple(dict.fromkeys(_asked(manifest)))
 
@@ -196,7 +196,8 @@ def _asked(manifest: Manifest) -> Iterator[Grant]:
     asked = manifest.permissions
     yield from (Grant(GrantKind.HOST, host_text(host)) for host in asked.hosts)
     if asked.local_network:
-        exact = (host for host in asked.hosts if not host.host.startswith("*") and host.port != ANY_PORT)
+        # Not names: whoever owns one would say by its address what "all" has opened.
+        exact = (host for host in asked.hosts if is_address(host.host) and host.port != ANY_PORT)
         yield from (Grant(GrantKind.LOCAL, host_text(host)) for host in exact)
     for files in asked.files:
         found = _files_grant(files.path, ":rw" if files.access is FileAccess.READ_WRITE else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection
 
 import msgspec
@@ -32,7 +33,7 @@ class Widening(msgspec.Struct, frozen=True, kw_only=True):
 
     def held(self) -> PermissionsHeld:
         """The error for an upgrade that nobody accepted."""
-        flags = " ".join(f"--grant {grant}" for grant in self.grants if " " not in str(grant))
+        flags = " ".join(f"--grant {shlex.quote(str(grant))}" for grant in self.grants)
         return PermissionsHeld(
             f"version {self.to_version} asks for more than {self.from_version}: {', '.join(self.items())}",
             plugin=self.plugin,
