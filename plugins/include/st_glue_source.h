@@ -6,6 +6,7 @@
 #define ST_STREAM ST_SOURCE "#[method]source-stream."
 
 #define ST_MAX_CATALOGS 8
+#define ST_LIST_MOST (8u << 20) /* a host ends an instance that answers with more */
 
 typedef struct {
     u8 failed;
@@ -66,7 +67,7 @@ ST_EXPORT(ST_METHOD "list-items-json") st_result_bytes *st_list(st_catalog *c, c
     st_plugin_error error = ST_CLOSED;
     st_buffer out = {0};
     r.failed = c->closed || !st_source_list(&c->source, (st_text){request, len}, &out, &error);
-    if (!r.failed && out.full) r.failed = 1, error = st_fail(ST_E_INTERNAL, ST_TEXT("the answer is too long; ask for fewer items"));
+    if (!r.failed && (out.full || out.len > ST_LIST_MOST)) r.failed = 1, error = st_fail(ST_E_INTERNAL, ST_TEXT("the answer is too long; ask for fewer items"));
     if (r.failed) r.error = error;
     else r.bytes = st_built(&out);
     return &r;

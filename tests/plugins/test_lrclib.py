@@ -148,7 +148,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=_JSON)
 def test_any_answer_gives_lyrics_or_an_error(stage: Stage, value: Any) -> None:
     """Whatever JSON comes, texts go out, or an answer that says what is wrong."""

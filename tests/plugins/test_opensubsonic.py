@@ -407,6 +407,16 @@ def test_endless_answers_are_cut_off(catalog: WasmSourceCatalog, web: ScriptedWe
     assert ask(catalog, action="browse", id="artists")["items"] == []
 
 
+def test_items_without_end_are_refused(catalog: WasmSourceCatalog, web: ScriptedWeb) -> None:
+    """Texts that grow by escaping make no answer that the host would end the plugin for."""
+    long = "\x01" * 4000
+    songs = [SONG | {"id": str(n), "title": long, "artist": long, "album": long} for n in range(300)]
+    web.answer = always(body(album={"song": songs}))
+    with pytest.raises(PluginFailure, match="ask for fewer items"):
+        ask(catalog, action="browse", id="album:1", limit=500)
+    assert len(ask(catalog, action="browse", id="album:1", limit=20)["items"]) == 20
+
+
 def test_a_large_library_is_one_answer(catalog: WasmSourceCatalog, web: ScriptedWeb) -> None:
     """Fifty thousand artists, and the last of them."""
     artists = [{"id": str(n), "name": f"Artist {n:05}"} for n in range(50_000)]
@@ -424,7 +434,7 @@ _VALUES = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=_VALUES, action=st.sampled_from(["artists", "album:1", "playlist:1", "albums", "genres", "artist:1"]))
 def test_any_answer_gives_items_or_an_error(
     stage: tuple[WasmSourceCatalog, ScriptedWeb], value: Any, action: str
@@ -441,7 +451,7 @@ def test_any_answer_gives_items_or_an_error(
         assert isinstance(item["title"], str)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(places=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=8), cut=st.floats(0, 1))
 def test_any_bytes_give_items_or_an_error(
     stage: tuple[WasmSourceCatalog, ScriptedWeb], places: list[tuple[float, int]], cut: float
@@ -573,7 +583,7 @@ def test_suffixes_that_are_none(catalog: WasmSourceCatalog, web: ScriptedWeb, su
 def test_hundreds_of_calls_leak_nothing(catalog: WasmSourceCatalog, web: ScriptedWeb) -> None:
     """Many lists, errors and streams, large and small, through one instance."""
     large = body(album={"song": [SONG | {"id": str(n)} for n in range(3000)]})
-    for turn in range(60):
+    for turn in range(25):
         web.answer = always(large)
         assert len(ask(catalog, action="browse", id="album:1", limit=500)["items"]) == 500
         web.answer = music
