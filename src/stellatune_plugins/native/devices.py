@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import miniaudio
@@ -151,7 +152,9 @@ def _wanted(backend: str | None) -> tuple[str, ...]:
     if backend is not None:
         return (backend,)
     enabled = miniaudio.get_enabled_backends()
-    return tuple(name for name in AUTOMATIC if _BACKENDS[name] in enabled)
+    # ALSA's library writes to the terminal where there is no sound card.
+    without = set() if Path("/dev/snd").is_dir() else {"alsa"}
+    return tuple(name for name in AUTOMATIC if _BACKENDS[name] in enabled and name not in without)
 
 
 def _playbacks(backend: str) -> list[dict[str, Any]]:

@@ -256,6 +256,34 @@ def test_a_plan_without_end_is_refused_and_leaves_nothing(folder: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
+def test_rings_without_end_are_refused_and_leave_nothing(folder: Path) -> None:
+    """Their memory is the host's."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    env = tuple((f"STELLATUNE_SIDECAR_DATA_R{n}_SHM", "") for n in range(5))
+    plan = ChannelPlan(data=(wish("shared-memory-ring", 0, 2**32 - 1),), env=env)
+    with pytest.raises(PluginFailure, match="256 MiB"):
+        Transports(plan, folder=folder, timeouts=QUICK)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_peer_without_a_descriptor_is_looked_at(folder: Path) -> None:
+    """Its end is noticed in the middle of a long read."""
+    endpoint, peer = make_endpoint(TransportKind.UNIX_SOCKET, CONTROL, folder, QUICK), Alive()
+    endpoint.started(peer)
+    with socket.socket(socket.AF_UNIX) as sidecar:
+        sidecar.connect(endpoint.environment["STELLATUNE_SIDECAR_CONTROL_UNIX"])
+        channel = endpoint.open(5)
+        assert channel.read(1, 120) == b""
+        death = threading.Timer(0.1, setattr, (peer, "living", False))
+        death.start()
+        began = time.monotonic()
+        fails("io", lambda: channel.read(1, 20_000))
+        assert time.monotonic() - began < 1.0
+        death.join()
+        channel.close()
+    endpoint.close()
+
+
 def test_closing_stdin_asks_the_sidecar_to_stop() -> None:
     """It reads the end, and its last words still arrive; a write that waits is freed."""
     script = "import os, time\nwhile os.read(0, 65536): time.sleep(0.05)\nos.write(1, b'bye')"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import math
 import os
 import select
@@ -24,6 +25,8 @@ from stellatune_plugins.package.manifest import TransportKind
 MOST_AT_ONCE: Final = 1024 * 1024
 """Bytes that one read gives at most, whatever the guest asks for: so much memory is set aside for it."""
 
+_LOOK: Final = 0.05
+"""Seconds between two looks at a process that has no descriptor to wait for."""
 _HUNG_UP: Final = "the sidecar closed the channel"
 
 
@@ -49,8 +52,7 @@ class Lane:
         sock: socket.socket | None = None,
         close_writing: Callable[[], None] | None = None,
     ) -> None:
-        pid_fd = peer.fileno()
-        self._pid_fd = -1 if pid_fd is None else os.dup(pid_fd)
+        self._pid_fd = _own_copy(peer.fileno())
         self._close = close
         self.read_fd = read_fd
         self.write_fd = write_fd
@@ -93,14 +95,19 @@ class Lane:
             poll.register(door.fileno(), select.POLLIN)
         if self._pid_fd >= 0:
             poll.register(self._pid_fd, select.POLLIN)
-        ready = {number for number, _ in poll.poll(math.ceil(seconds * 1000))}
-        if any(door.closed for door in doors):
-            raise PluginFailure("io", CLOSED)
-        if fd in ready:
-            return True
-        if not self.peer.alive():
-            raise PluginFailure("io", ENDED)
-        return False
+        end = time.monotonic() + seconds
+        while True:
+            left = max(0.0, end - time.monotonic())
+            step = left if self._pid_fd >= 0 else min(left, _LOOK)
+            ready = {number for number, _ in poll.poll(math.ceil(step * 1000))}
+            if any(door.closed for door in doors):
+                raise PluginFailure("io", CLOSED)
+            if fd in ready:
+                return True
+            if not self.peer.alive():
+                raise PluginFailure("io", ENDED)
+            if step >= left:
+                return False
 
     def _free(self) -> None:
         if self._pid_fd >= 0:
@@ -194,6 +201,13 @@ class FdChannel(SidecarChannel):
                 raise PluginFailure("timeout", "another caller uses the channel")
             stack.callback(lock.release)
             yield
+
+
+def _own_copy(fd: int | None) -> int:
+    """A duplicate, or -1 where there is nothing: the process may end, and its descriptor be closed, at any moment."""
+    with contextlib.suppress(OSError):
+        return -1 if fd is None else fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 0)
+    return -1
 
 
 def _broken(error: OSError) -> PluginFailure:

@@ -30,6 +30,8 @@ _NOTHING_GIVEN: Final = GivenRules()
 _STEP: Final = 0.002
 _MOST: Final = 24
 """Endpoints of one process."""
+_MOST_RING_BYTES: Final = 256 * 1024 * 1024
+"""Of all its rings in one direction: their memory is the host's, and set aside at once."""
 
 
 class ChannelPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +72,7 @@ class Transports:
         self._timeouts = timeouts
         self._stdio = StdioEndpoint(timeouts)
         self._offered: dict[tuple[Purpose, TransportKind], Endpoint] = {}
+        self._ring_bytes = 0
         self._closed = False
         self._peer: Peer | None = None
         try:
@@ -91,6 +94,10 @@ class Transports:
             self._offered[purpose, kind] = GivenEndpoint(kind, text, given, self._timeouts)
             return
         frame_bytes = negotiate.frame_bytes(self._plan.data if purpose.data else self._plan.control, kind)
+        if kind is TransportKind.SHARED_MEMORY_RING:
+            self._ring_bytes += negotiate.ring_capacity(frame_bytes)
+            if self._ring_bytes > _MOST_RING_BYTES:
+                raise PluginFailure("invalid-arg", f"rings of more than {_MOST_RING_BYTES >> 20} MiB for one sidecar")
         self._offered[purpose, kind] = make_endpoint(kind, purpose, folder, self._timeouts, frame_bytes)
 
     @property
