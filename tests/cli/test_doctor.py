@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 Run = Callable[..., Any]  # the conftest's Result
 
@@ -22,12 +25,20 @@ def test_a_sound_installation_passes(run: Run) -> None:
     result = run("doctor", "--json")
     assert (result.code, result.json["ok"]) == (0, True)
     checks = {finding["check"] for finding in result.json["checks"]}
-    assert checks == {"python", "extras", "home", "engine", "cache", "plugins", "native", "programs"}
+    assert checks == {"python", "extras", "home", "engine", "cache", "plugins", "native", "programs", "certificates"}
     assert graded(result, "plugins") == ["ok"]
     assert "failed" not in graded(result, "native")
     text = run("doctor")
     assert text.code == 0
     assert f"{GAIN} 1.0.0: as installed, keeps to its world" in text.out
+
+
+def test_a_machine_that_trusts_nobody_is_told(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no failure: not every plugin wants https."""
+    paths = ssl.DefaultVerifyPaths(None, None, "SSL_CERT_FILE", "/none", "SSL_CERT_DIR", "/none")
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+    result = run("doctor", "--json")
+    assert graded(result, "certificates") == ["note"]
 
 
 def test_a_tampered_plugin_is_found(run: Run, home: Path) -> None:

@@ -8,6 +8,7 @@ import importlib.util
 import os
 import platform
 import shutil
+import ssl
 import stat
 import sys
 import tempfile
@@ -197,6 +198,21 @@ def programs(_: Workbench) -> Iterator[Finding]:
             yield Finding(check="programs", grade=Grade.NOTE, text=f"{name} is not there; only {purpose}")
 
 
+def certificates(_: Workbench) -> Iterator[Finding]:
+    """Somebody is trusted: without, no plugin gets a page over https."""
+    paths = ssl.get_default_verify_paths()
+    where = [path for path in (paths.cafile, paths.capath) if path is not None and os.access(path, os.R_OK)]
+    if where:
+        yield Finding(check="certificates", grade=Grade.OK, text=f"trusted ones are in {' and '.join(where)}")
+    else:
+        yield Finding(
+            check="certificates",
+            grade=Grade.NOTE,
+            text="no trusted ones are installed, so plugins get nothing over https",
+            hint="install the system's CA certificates, or name a file of them in SSL_CERT_FILE",
+        )
+
+
 CHECKS: dict[str, Check] = {
     "python": python,
     "extras": extras,
@@ -206,6 +222,7 @@ CHECKS: dict[str, Check] = {
     "grants": grants,
     "native": natives,
     "programs": programs,
+    "certificates": certificates,
 }
 
 
