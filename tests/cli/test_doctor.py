@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from stellatune_plugins.cli.checks import certificates
+from stellatune_plugins.cli.options import Common
+from stellatune_plugins.cli.workbench import Workbench
 
 Run = Callable[..., Any]  # the conftest's Result
 
@@ -25,7 +28,18 @@ def test_a_sound_installation_passes(run: Run) -> None:
     result = run("doctor", "--json")
     assert (result.code, result.json["ok"]) == (0, True)
     checks = {finding["check"] for finding in result.json["checks"]}
-    assert checks == {"python", "extras", "home", "engine", "cache", "plugins", "native", "programs", "certificates"}
+    assert checks == {
+        "python",
+        "extras",
+        "home",
+        "engine",
+        "cache",
+        "plugins",
+        "native",
+        "programs",
+        "certificates",
+        "grants",
+    }
     assert graded(result, "plugins") == ["ok"]
     assert "failed" not in graded(result, "native")
     text = run("doctor")
@@ -33,12 +47,17 @@ def test_a_sound_installation_passes(run: Run) -> None:
     assert f"{GAIN} 1.0.0: as installed, keeps to its world" in text.out
 
 
-def test_a_machine_that_trusts_nobody_is_told(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_trusts_nobody_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is no failure: not every plugin wants https."""
-    paths = ssl.DefaultVerifyPaths(None, None, "SSL_CERT_FILE", "/none", "SSL_CERT_DIR", "/none")
-    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
-    result = run("doctor", "--json")
-    assert graded(result, "certificates") == ["note"]
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    with Workbench(Common(home=tmp_path)) as bench:
+        (finding,) = certificates(bench)
+        assert finding.grade == "note"
+        assert "SSL_CERT_FILE" in (finding.hint or "")
+        monkeypatch.setenv("SSL_CERT_FILE", __file__)
+        (finding,) = certificates(bench)
+        assert finding.grade == "ok"
 
 
 def test_a_tampered_plugin_is_found(run: Run, home: Path) -> None:
