@@ -98,6 +98,18 @@ def test_pictures_are_found_and_the_sound_goes_on(flac: Player) -> None:
     assert not rest.failures
 
 
+def test_pictures_too_large_for_one_call_are_left_out(flac: Player) -> None:
+    """The instance lives on, with the pictures that have room."""
+    large = PNG + bytes(2_300 << 10)
+    session = flac.open(build((6, picture(3, large)), (6, picture(4, PNG + bytes(9 << 20))), (6, picture(5, PNG))))
+    pictures = session.metadata().pictures
+    track = drain(session)
+    session.close()
+    assert [len(p.data) for p in pictures] == [len(large), len(PNG)]
+    assert len(track.samples) == 3_000
+    assert not track.failures
+
+
 @pytest.mark.parametrize(
     "block",
     [
