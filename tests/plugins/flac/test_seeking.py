@@ -55,13 +55,13 @@ def tracks(tmp_path_factory: pytest.TempPathFactory) -> list[Track]:
 @pytest.mark.needs("flac")
 @pytest.mark.stress
 def test_seeks_land_on_the_sample(flac: Player, tracks: list[Track], stress_size: Callable[[int, int], int]) -> None:
-    """A thousand random places, a hundred a file: the next frame is the one at that millisecond, rounded down."""
+    """A thousand random places and more, a hundred a file: the next frame is that of the millisecond, rounded down."""
     draw = random.Random(6)
     for name, data, samples, rate in tracks:
         session = flac.open(data)
         try:
             assert session.info().seekable
-            for _ in range(stress_size(20, 100)):
+            for _ in range(stress_size(100, 2_000)):
                 ms = draw.randrange(len(samples) * 1000 // rate)
                 session.seek_ms(ms)
                 at = ms * rate // 1000
@@ -141,3 +141,26 @@ def test_a_stream_that_only_goes_forward_is_played_and_not_sought(flac: Player, 
             assert not track.failures
         finally:
             session.close()
+
+
+@pytest.mark.parametrize("variable", [False, True])
+def test_numbers_that_do_not_begin_at_zero_count_from_the_first(flac: Player, *, variable: bool) -> None:
+    """Streams that were cut out of others, or joined in the middle, keep the numbers of the whole."""
+    samples = flac_sounds.piece(16, 2, 30_000)
+    how = flac_streams.Frame("mid-side", (flac_streams.Subframe(),))
+    frames = [
+        flac_streams.frame(
+            samples[at : at + 500], 16, at + 77_000 if variable else 154 + at // 500, how, variable=variable
+        )
+        for at in range(0, len(samples), 500)
+    ]
+    info = flac_streams.stream_info(samples, 16, blocks=(500, 500))
+    session = flac.open(flac_streams.metadata([(0, info)]) + b"".join(frames))
+    try:
+        assert np.array_equal(drain(session).samples, flac_sounds.floats(samples, 16))
+        for ms in (400, 3, 670):
+            session.seek_ms(ms)
+            at = ms * 44_100 // 1000
+            assert np.array_equal(_read(session, 300), flac_sounds.floats(samples[at : at + 300], 16)), ms
+    finally:
+        session.close()
