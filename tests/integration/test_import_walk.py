@@ -97,7 +97,7 @@ _CONNECTED: Final = {"unix-socket", "loopback-tcp"}
 STUCK: Final[dict[str, list[Stuck]]] = {
     "host-stream.open": [
         Stuck((), "o0{music}/pipe", waits=False),
-        Stuck((), "o1http://127.0.0.1:{silent}/"),
+        Stuck((), "o1http://127.0.0.1:{silent}/", extra=0.4),  # to connect and to hear the answer's head, each
         Stuck((), "o1http://127.0.0.1:{full}/"),
         Stuck((), "o2127.0.0.1:{full}"),
         Stuck((), "o3127.0.0.1:{udp}", waits=False),

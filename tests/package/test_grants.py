@@ -22,6 +22,7 @@ from stellatune_plugins.package import (
     parse_host,
     parse_manifest,
 )
+from stellatune_plugins.package.grants import stored_grant
 from stellatune_plugins.package.hosts import covers, matches
 
 Make = Callable[..., dict[str, Any]]
@@ -293,3 +294,43 @@ def test_a_link_in_place_of_an_asked_folder_grants_nothing(asking: Callable[...,
     music.rmdir()
     music.symlink_to("/etc")
     assert not is_asked(manifest, grant)
+
+
+# --- what is kept ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", CANONICAL)
+def test_what_is_kept_reads_back(text: str) -> None:
+    """To the letter, and nothing but what was written so."""
+    grant = parse_grant(text)
+    assert stored_grant(str(grant)) == grant
+    if text != str(grant):
+        assert stored_grant(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", [*(t for t in NO_GRANTS if len(t) < 1000), "files:relative", "files:/a/../b", "files:/a/"]
+)
+def test_what_was_never_written_is_not_read(text: str) -> None:
+    """A row that somebody put there by hand, or a bit that fell over."""
+    assert stored_grant(text) is None
+
+
+def test_a_kept_folder_is_not_resolved_again(tmp_path: Path) -> None:
+    """A link that came after the grant does not move the grant to where it leads."""
+    folder = tmp_path.resolve() / "music"
+    folder.mkdir()
+    kept = str(parse_grant(f"files:{folder}"))
+    folder.rmdir()
+    folder.symlink_to("/etc")
+    grant = stored_grant(kept)
+    assert grant is not None
+    assert grant.files.path == str(folder)
+    assert parse_grant(kept).files.path == "/etc"
+
+
+@given(st.text(max_size=60))
+def test_no_text_is_kept_in_two_ways(text: str) -> None:
+    """Reading back is strict for any text at all."""
+    grant = stored_grant(text)
+    assert grant is None or str(grant) == text

@@ -127,7 +127,7 @@ def stored_grant(text: str) -> Grant | None:
     if grant is None:
         grant = Grant(GrantKind.FILES, value)
         path = grant.files.path
-        if not path.startswith("/") or os.path.normpath(path) != path or not path.isprintable():
+        if not _fits(path) or os.path.normpath(path) != path:
             return None
     return grant if str(grant) == text else None
 
@@ -172,9 +172,12 @@ def real_path(path: str) -> str:
 
 def _files_grant(path: str, access: str) -> Grant | None:
     real = real_path(path)
-    # A read grant whose folder's own name ends so would read back as one for writing.
-    fits = real.isprintable() and not real.endswith(":rw") and real.startswith("/")
-    return Grant(GrantKind.FILES, f"{real}{access}") if fits else None
+    return Grant(GrantKind.FILES, f"{real}{access}") if _fits(real) else None
+
+
+def _fits(path: str) -> bool:
+    """Whether a grant can carry a path: a read grant whose folder's own name ends so would read back as another."""
+    return path.startswith("/") and path.isprintable() and not path.endswith(":rw")
 
 
 def _refused(text: str, why: str) -> UsageError:
