@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -21,8 +21,9 @@ from stellatune_plugins.contract.capabilities import ByteStream
 from stellatune_plugins.errors import ConfigRejected, PluginFailure
 from stellatune_plugins.model import ConfigUpdateMode, ConfigUpdatePlan, MediaMetadata
 from stellatune_plugins.native.av_metadata import mime_of
-from stellatune_plugins.native.music_folder import MusicFolder, Place, shown, to_place, to_text, uri_below
-from stellatune_plugins.native.music_index import Album, Artist, MusicIndex, Track
+from stellatune_plugins.native.folder_listing import browse, cover_uri, item_of, place_in, search
+from stellatune_plugins.native.music_folder import MusicFolder, Place, shown, to_text
+from stellatune_plugins.native.music_index import Track
 from stellatune_plugins.native.music_library import COVERS, MUSIC, MusicLibrary, ScanState
 from stellatune_plugins.native.music_tags import MusicFile, TagsUnreadable
 from stellatune_plugins.native.streams import BytesByteStream, OpenedByteStream
@@ -130,11 +131,11 @@ class FolderCatalog:
         if request.action == "cover":
             return json.dumps(self._cover(library, request.id or ""))
         index, state = library.index(self._config.wait_s)
-        items = _browse(index, request.id) if request.action == "browse" else _search(index, request.query)
+        items = browse(index, request.id) if request.action == "browse" else search(index, request.query)
         limit = min(request.limit, MAX_LIMIT)
         page = items[request.offset : request.offset + limit]
         answer: dict[str, Any] = {
-            "items": [self._item(library, thing) for thing in page],
+            "items": [item_of(library, thing) for thing in page],
             "total": len(items),
         }
         if request.offset + limit < len(items):
@@ -146,7 +147,7 @@ class FolderCatalog:
     def open_stream_json(self, track_json: str) -> FolderStream:
         """Open a track as :meth:`list_items_json` described it."""
         ref = _decode(track_json, _TrackRef, "the track")
-        return self._open_track(_place_in(ref.id, "track:"))
+        return self._open_track(place_in(ref.id, "track:"))
 
     def open_uri(self, uri: str) -> FolderStream:
         """Open a track or a cover by its URI.
@@ -192,7 +193,7 @@ class FolderCatalog:
             tracks = (index.by_id[item_id],)
         elif item_id in index.albums:
             tracks = index.albums[item_id].tracks
-        uri = _cover_uri(library, tracks)
+        uri = cover_uri(library, tracks)
         if uri is None:
             raise PluginFailure("not-found", "there is no such item, or it has no cover")
         stream = self.open_uri(uri).stream()
@@ -200,46 +201,6 @@ class FolderCatalog:
             return {"uri": uri, "mime": mime_of(stream.read(16)) or "image/jpeg"}
         finally:
             stream.close()
-
-    def _item(self, library: MusicLibrary, thing: _Thing) -> Item:
-        if isinstance(thing, Track):
-            tags, path = thing.metadata.tags, thing.place
-            item: Item = {
-                "id": thing.id,
-                "kind": "track",
-                "title": thing.title,
-                "artist": thing.artist,
-                "album": tags.album,
-                "duration_ms": thing.metadata.duration_ms,
-                "track_number": tags.track_number,
-                "disc_number": tags.disc_number,
-                "uri": uri_below(library.path, path),
-                "cover": _cover_uri(library, (thing,)),
-                "track": {"id": thing.id},
-            }
-        elif isinstance(thing, Album):
-            item = {
-                "id": thing.id,
-                "kind": "album",
-                "title": thing.title,
-                "artist": thing.artist,
-                "year": thing.year,
-                "cover": _cover_uri(library, thing.tracks),
-            }
-        elif isinstance(thing, Artist):
-            item = {"id": thing.id, "kind": "artist", "title": thing.name}
-        else:
-            item = {"id": thing[0], "kind": "folder", "title": thing[1]}
-        return {key: value for key, value in item.items() if value is not None}
-
-
-_Thing = Track | Album | Artist | tuple[str, str]
-_ROOTS: Final[Mapping[str, str]] = {
-    "artists": "Artists",
-    "albums": "Albums",
-    "folders": "Folders",
-    "tracks": "All tracks",
-}
 
 
 class FolderSource:
@@ -254,44 +215,6 @@ def make() -> FolderSource:
     return FolderSource()
 
 
-def _browse(index: MusicIndex, item_id: str | None) -> Sequence[_Thing]:
-    if not item_id:
-        return list(_ROOTS.items())
-    if item_id in index.artists:
-        return index.artists[item_id].albums
-    if item_id in index.albums:
-        return index.albums[item_id].tracks
-    roots: dict[str, Iterable[_Thing]] = {
-        "artists": index.artists.values(),
-        "albums": index.albums.values(),
-        "tracks": index.tracks,
-    }
-    if item_id in roots:
-        return list(roots[item_id])
-    if item_id == "folders" or item_id.startswith("folder:"):
-        folder = index.folders.get(() if item_id == "folders" else _place_in(item_id, "folder:"))
-        if folder is not None:
-            below = [(f"folder:{to_text(place)}", shown(place[-1])) for place in folder.folders]
-            return [*below, *folder.tracks]
-    raise PluginFailure("not-found", f"there is no {item_id[:200]!r} in this folder")
-
-
-def _search(index: MusicIndex, query: str) -> Sequence[_Thing]:
-    artists, albums, tracks = index.search(query[:1000])
-    return [*artists, *albums, *tracks]
-
-
-def _cover_uri(library: MusicLibrary, tracks: Iterable[Track]) -> str | None:
-    """Where the first cover among some tracks is."""
-    for track in tracks:
-        beside = library.cover_beside(track.place)
-        if beside is not None:
-            return uri_below(library.path, beside)
-        if track.has_cover:
-            return f"{uri_below(library.path, track.place)}#cover"
-    return None
-
-
 def _embedded_cover(folder: MusicFolder, place: Place) -> FolderStream:
     picture = None
     with folder.open(place) as file, contextlib.suppress(TagsUnreadable):
@@ -299,12 +222,6 @@ def _embedded_cover(folder: MusicFolder, place: Place) -> FolderStream:
     if picture is None:
         raise PluginFailure("not-found", f"{shown(place[-1])} has no cover")
     return FolderStream(BytesByteStream(picture.data), picture.mime.partition("/")[2], None)
-
-
-def _place_in(item_id: str, prefix: str) -> Place:
-    if not item_id.startswith(prefix) or len(item_id) == len(prefix):
-        raise PluginFailure("invalid-arg", f"this is no {prefix[:-1]} of this source")
-    return to_place(item_id.removeprefix(prefix))
 
 
 def _scan_report(state: ScanState) -> dict[str, Any]:
