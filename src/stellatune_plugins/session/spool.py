@@ -39,25 +39,25 @@ class SpooledStream:
     is known: nobody downloads a whole track because a decoder looked for a tag.
 
     Args:
-        stream: at its start, as far as the caller is concerned: what came before cannot be had back.
+        stream: where it stands is this one's start: what came before cannot be had back.
     """
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
         self._base = stream.tell()
         self._kept: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - closed by close
-        self._have = self._base
-        """How far the stream below was read."""
+        self._have = 0
+        """How much of the stream below was read."""
         self._lost = False
         """Too much was read: what is kept was given up."""
         self._ended = False
-        self._position = self._base
+        self._position = 0
 
     def read(self, max_bytes: int) -> bytes:
         if max_bytes <= 0:
             return b""
         if self._position < self._have:
-            self._kept.seek(self._position - self._base)
+            self._kept.seek(self._position)
             data = self._kept.read(min(max_bytes, self._have - self._position))
         else:
             self._read_to(self._position)
@@ -78,7 +78,7 @@ class SpooledStream:
             target = size + offset
         else:
             target = offset + (self._position if whence == os.SEEK_CUR else 0)
-        if target < self._base:
+        if target < 0:
             raise PluginFailure("invalid-arg", "there is nothing before the start")
         if self._lost and target < self._have:
             raise PluginFailure("unsupported", f"only the first {MAX_BYTES} bytes of a stream are kept")
@@ -89,7 +89,10 @@ class SpooledStream:
         return self._position
 
     def size(self) -> int | None:
-        return self._have if self._ended else self._stream.size()
+        if self._ended:
+            return self._have
+        size = self._stream.size()
+        return None if size is None else max(0, size - self._base)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -107,12 +110,12 @@ class SpooledStream:
         if not data:
             self._ended = True
             return b""
-        if not self._lost and self._have + len(data) - self._base > MAX_BYTES:
+        if not self._lost and self._have + len(data) > MAX_BYTES:
             self._lost = True
             self._kept.seek(0)
             self._kept.truncate()
         if not self._lost:
-            self._kept.seek(self._have - self._base)
+            self._kept.seek(self._have)
             self._kept.write(data)
         self._have += len(data)
         return data
