@@ -175,11 +175,11 @@ class ComponentInstance:
         return lambda *args: run(call, *args)
 
     def interrupt(self) -> tuple[BaseException, ...]:
-        """Close the host's objects that the guest holds, from any thread, so that a call that waits in one returns.
+        """Close the host's objects that a call may be waiting in, from any thread, so that it returns.
 
         Gives what went wrong. The guest goes on, with objects that are closed.
         """
-        return tuple(self.handles.table.interrupt())
+        return tuple(self.handles.interrupt())
 
     def die(self, reason: str) -> None:
         """No call can be made any more; the first reason stands."""

@@ -51,7 +51,13 @@ class HostImports:
         self.functions.setdefault(interface, {})[name] = function
 
     def add_resource(
-        self, interface: str, name: str, kind: type, *, close: Callable[[Any], None] | None = None
+        self,
+        interface: str,
+        name: str,
+        kind: type,
+        *,
+        close: Callable[[Any], None] | None = None,
+        waits: bool = True,
     ) -> None:
         """Serve a resource by objects of class ``kind``.
 
@@ -61,8 +67,9 @@ class HostImports:
             kind: the class; anything else is refused where the resource is expected.
             close: called with an object that the guest dropped, or still held at the end; its own ``close``, where it
                 has one, by default.
+            waits: whether a call can wait in one, and closing it from another thread ends that.
         """
-        self.resources.setdefault(interface, {})[name] = HostResource(kind, close or _close)
+        self.resources.setdefault(interface, {})[name] = HostResource(kind, close or _close, waits)
 
     def serving(self, interface: str) -> tuple[dict[str, Callable[..., Any]], dict[str, HostResource]]:
         """What serves an interface that a component imports, perhaps in another compatible version."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -30,6 +30,8 @@ class HostResource(msgspec.Struct, frozen=True):
 
     type: type
     close: Callable[[Any], None]
+    waits: bool = True
+    """Whether a call can wait in one, so that closing it from outside ends that."""
 
 
 class ResourceTable:
@@ -85,13 +87,15 @@ class ResourceTable:
         """Let go without closing."""
         self._held.pop(rep, None)
 
-    def interrupt(self) -> list[BaseException]:
-        """Close everything, and keep it: whoever waits in one of the objects comes out. From any thread.
+    def interrupt(self, resources: Container[str]) -> list[BaseException]:
+        """Close the objects of these resources, and keep them: whoever waits in one comes out. From any thread.
 
         They are closed again when the guest drops them or the table is swept, which they must bear.
         """
         failures: list[BaseException] = []
-        for _, value, close in list(self._held.values()):
+        for resource, value, close in list(self._held.values()):
+            if resource not in resources:
+                continue
             try:
                 close(value)
             except Exception as error:  # noqa: BLE001 - all of them are reported, none stops the rest
@@ -280,6 +284,10 @@ class InstanceHandles:
             error = instance.guarded(api.resource_any_drop)(instance.store.context_address, item.box.address)
             if error is not None:
                 api.error_delete(error)
+
+    def interrupt(self) -> list[BaseException]:
+        """Close what a call may be waiting in; gives what went wrong. From any thread."""
+        return self.table.interrupt({name for name, host in self._hosts.items() if host.waits})
 
     def forget(self, serial: int) -> None:
         """A guest's resource was dropped or moved away."""

@@ -24,7 +24,8 @@ def add_sidecar(imports: HostImports, service: SidecarService) -> None:
     """Define the whole interface for one instance."""
     imports.add_resource(SIDECAR, "process", SidecarProcess, close=method("close"))
     imports.add_resource(SIDECAR, "channel", SidecarChannel, close=method("close"))
-    imports.add_resource(SIDECAR, "lock-guard", SidecarLockGuard, close=method("unlock"))
+    # Nobody waits in a lock that is held; and a guest that is on its way out may still rely on it.
+    imports.add_resource(SIDECAR, "lock-guard", SidecarLockGuard, close=method("unlock"), waits=False)
 
     def launch(spec: dict[str, Any]) -> SidecarProcess:
         return service.launch(_launch_spec(spec))
