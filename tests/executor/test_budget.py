@@ -273,6 +273,35 @@ def test_a_teardown_ends_a_wait(make_stage: Any, which: str, end: str) -> None:
     instance.close()
 
 
+def test_a_guest_that_never_gives_up_is_stopped_too(make_stage: Any) -> None:
+    """What was closed under it cannot be opened anew: on the way out nothing begins."""
+    opened: list[WaitingStream] = []
+
+    def open_(_: Any) -> WaitingStream:
+        opened.append(WaitingStream(20))
+        return opened[-1]
+
+    catalog = make_stage(streams=Streams(open_), deadlines=Deadlines(call=30)).catalog()
+    seen: list[StellatuneError] = []
+
+    def run() -> None:
+        try:
+            catalog.apply_config('{"tour": 9}')
+        except StellatuneError as error:
+            seen.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while not (opened and opened[0].entered.wait(0.01)):
+        assert thread.is_alive()
+    started = time.perf_counter()
+    catalog.close()
+    thread.join(10)
+    assert time.perf_counter() - started < 5
+    assert [str(error.details.get("case")) for error in seen] == ["io"]
+    assert len(opened) == 1
+
+
 def test_a_teardown_ends_a_track_that_is_being_opened(make_stage: Any) -> None:
     """Opening waits for a stream too; the session that never was leaves nothing."""
     stream = WaitingStream(30)

@@ -62,6 +62,15 @@ static unit_result *tour(char which) {
         for (u32 i = 0; i < 3; i++) open_one(0, TEXT("track.bin"));
         return done();
     }
+    if (which == '9') { /* never gives up */
+        do {
+            open_one(0, TEXT("slow"));
+            if (opened.failed) return fail(opened.error.tag, opened.error.message);
+            arena_used = 0, stream_read(opened.handle, 16, &got);
+            stream_drop(opened.handle);
+        } while (got.failed);
+        return done();
+    }
     if (which >= '5') { /* waits in the host, and answers with what it was told */
         open_one(0, TEXT("slow"));
         if (opened.failed) return fail(opened.error.tag, opened.error.message);

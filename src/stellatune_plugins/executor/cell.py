@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -85,6 +86,7 @@ class Cell:
         self._services = services
         self._clock = env.clock
         self._close_on_leaving = False
+        self._stopping = threading.Event()
         label = f"{component.plugin}/{component.ref.id}"
         self._turn = Turn(f"the cell of {label}")
         self._lines = GuestLines(env.bus, component.plugin)
@@ -94,7 +96,7 @@ class Cell:
                 self._instance = ComponentInstance(
                     self._store,
                     component.code,
-                    host_imports(services, component.ref.world),
+                    host_imports(services, component.ref.world, self._stopping.is_set),
                     label=label,
                     deadline=env.deadlines.activation,
                     on_output=self._lines.collect,
@@ -119,8 +121,10 @@ class Cell:
     def interrupt(self) -> None:
         """From another thread, and only on the way to the end: close what the guest has of the host's.
 
-        A call that waits in one of the host's streams or channels comes back at once.
+        A call that waits in one of the host's streams or channels comes back at once, and until :meth:`close` has the
+        cell to itself, no import begins anything new.
         """
+        self._stopping.set()
         self._instance.interrupt()
 
     @contextlib.contextmanager
@@ -149,6 +153,7 @@ class Cell:
         with self._turn.awaited(self.deadlines.wait) as held:
             if not held:
                 return self._leave_to_the_caller_inside()
+            self._stopping.clear()  # on-disable may have something to put away
             failures = self._disable(reason) if self.state is CellState.READY else ()
             self._free()
             return failures

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from stellatune_plugins.engine.values import Err, Ok, Variant
 from stellatune_plugins.errors import PluginFailure
 
+STOPPING: Final = "the plugin is being stopped"
 
-def answering(function: Callable[..., Any]) -> Callable[..., Ok | Err]:
-    """The function with its answer as a WIT result. Anything but a PluginFailure is the engine's to keep aside."""
+Answering = Callable[[Callable[..., Any]], Callable[..., Ok | Err]]
+"""Makes of a function one that answers with a WIT result."""
 
-    def answer(*args: Any) -> Ok | Err:
-        try:
-            return Ok(function(*args))
-        except PluginFailure as failure:
-            text = failure.message.removeprefix(failure.case).removeprefix(": ")
-            return Err(Variant(failure.case, text))
 
-    return answer
+def answering(stopping: Callable[[], bool]) -> Answering:
+    """What makes the functions of one instance answer.
+
+    Args:
+        stopping: whether the instance is on its way out. Then nothing is begun any more: a guest that opens anew what
+            was closed under it would keep the teardown waiting.
+    """
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Ok | Err]:
+        def answer(*args: Any) -> Ok | Err:
+            try:
+                if stopping():
+                    raise PluginFailure("io", STOPPING)  # noqa: TRY301 - answered like any other
+                return Ok(function(*args))
+            except PluginFailure as failure:
+                # Anything else is the engine's to keep aside.
+                text = failure.message.removeprefix(failure.case).removeprefix(": ")
+                return Err(Variant(failure.case, text))
+
+        return answer
+
+    return wrap
 
 
 def method(name: str) -> Callable[..., Any]:

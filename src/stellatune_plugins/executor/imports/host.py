@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from stellatune_plugins.engine.component import HostImports
+from stellatune_plugins.executor.imports.answers import Answering, answering
 from stellatune_plugins.executor.imports.host_stream import add_host_stream
 from stellatune_plugins.executor.imports.http_client import add_http_client
 from stellatune_plugins.executor.imports.sidecar import add_sidecar
@@ -13,19 +14,19 @@ from stellatune_plugins.executor.names import world_kind
 from stellatune_plugins.host.services import PluginServices
 from stellatune_plugins.model import AbilityKind
 
-Serve = Callable[[HostImports, PluginServices], None]
+Serve = Callable[[HostImports, PluginServices, Answering], None]
 
 
-def _streams(imports: HostImports, services: PluginServices) -> None:
-    add_host_stream(imports, services.streams)
+def _streams(imports: HostImports, services: PluginServices, answering: Answering) -> None:
+    add_host_stream(imports, services.streams, answering)
 
 
-def _http(imports: HostImports, services: PluginServices) -> None:
-    add_http_client(imports, services.http)
+def _http(imports: HostImports, services: PluginServices, answering: Answering) -> None:
+    add_http_client(imports, services.http, answering)
 
 
-def _sidecars(imports: HostImports, services: PluginServices) -> None:
-    add_sidecar(imports, services.sidecars)
+def _sidecars(imports: HostImports, services: PluginServices, answering: Answering) -> None:
+    add_sidecar(imports, services.sidecars, answering)
 
 
 WORLD_IMPORTS: Final[dict[AbilityKind, tuple[Serve, ...]]] = {
@@ -38,10 +39,16 @@ WORLD_IMPORTS: Final[dict[AbilityKind, tuple[Serve, ...]]] = {
 """What each world of the contract imports: contract, section 1."""
 
 
-def host_imports(services: PluginServices, world: str) -> HostImports:
-    """The imports of one instance: those of its world, and no others. WASI is the engine's own, nothing granted."""
+def host_imports(services: PluginServices, world: str, stopping: Callable[[], bool] = lambda: False) -> HostImports:
+    """The imports of one instance: those of its world, and no others. WASI is the engine's own, nothing granted.
+
+    Args:
+        services: what answers.
+        world: the component's.
+        stopping: whether the instance is on its way out; then everything is answered with an error at once.
+    """
     imports = HostImports()
     kind = world_kind(world)
     for serve in WORLD_IMPORTS[kind] if kind is not None else ():
-        serve(imports, services)
+        serve(imports, services, answering(stopping))
     return imports

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from stellatune_plugins.engine.component import HostImports
 from stellatune_plugins.errors import PluginFailure
-from stellatune_plugins.executor.imports.answers import answering, method
+from stellatune_plugins.executor.imports.answers import Answering, method
 from stellatune_plugins.executor.names import HOST_STREAM
 from stellatune_plugins.executor.results import optional
 from stellatune_plugins.host.stream import HostStream, HttpMethod, OpenRequest, StreamKind, StreamService
@@ -17,7 +17,7 @@ MAX_POSITION: Final = 2**64 - 1
 _WHENCE: Final = {"start": 0, "current": 1, "end": 2}
 
 
-def add_host_stream(imports: HostImports, service: StreamService) -> None:
+def add_host_stream(imports: HostImports, service: StreamService, answering: Answering) -> None:
     """Define the whole interface for one instance."""
     imports.add_resource(HOST_STREAM, "host-stream-handle", HostStream, close=method("close"))
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from stellatune_plugins.engine.component import HostImports
 from stellatune_plugins.errors import PluginFailure
-from stellatune_plugins.executor.imports.answers import answering
+from stellatune_plugins.executor.imports.answers import Answering
 from stellatune_plugins.executor.names import HTTP_CLIENT
 from stellatune_plugins.host.http import HttpService
 
@@ -14,7 +14,7 @@ MAX_BODY: Final = 16 * 1024 * 1024
 """Characters that cross the boundary at most; the service has a lower limit of its own."""
 
 
-def add_http_client(imports: HostImports, service: HttpService) -> None:
+def add_http_client(imports: HostImports, service: HttpService, answering: Answering) -> None:
     """Define the whole interface for one instance."""
 
     def fetch_json(url: str) -> str:

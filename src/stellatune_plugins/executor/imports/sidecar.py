@@ -7,7 +7,7 @@ from typing import Any
 
 from stellatune_plugins.engine.component import HostImports
 from stellatune_plugins.engine.values import Some
-from stellatune_plugins.executor.imports.answers import answering, method
+from stellatune_plugins.executor.imports.answers import Answering, method
 from stellatune_plugins.executor.names import SIDECAR
 from stellatune_plugins.executor.results import optional
 from stellatune_plugins.host.sidecar import (
@@ -20,7 +20,7 @@ from stellatune_plugins.host.sidecar import (
 )
 
 
-def add_sidecar(imports: HostImports, service: SidecarService) -> None:
+def add_sidecar(imports: HostImports, service: SidecarService, answering: Answering) -> None:
     """Define the whole interface for one instance."""
     imports.add_resource(SIDECAR, "process", SidecarProcess, close=method("close"))
     imports.add_resource(SIDECAR, "channel", SidecarChannel, close=method("close"))
