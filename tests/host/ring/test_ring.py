@@ -296,7 +296,7 @@ def test_a_nap_is_short_where_nobody_wakes_us(pair: Pair) -> None:
         pair.reader.nap(1.0)
         taken.append(time.monotonic() - began)
     assert min(taken) < 0.001, taken
-    assert sorted(taken)[10] < 0.01, taken
+    assert sorted(taken)[10] < 0.05, taken
 
 
 def test_another_thread_can_end_a_nap(pair: Pair) -> None:
