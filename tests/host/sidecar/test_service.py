@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from stellatune_plugins.errors import PluginFailure, SidecarFailed
 from stellatune_plugins.host.budget import limited
-from stellatune_plugins.host.sidecar import SidecarSettings
+from stellatune_plugins.host.sidecar import SidecarSettings, plugin_sidecars
 from stellatune_plugins.host.sidecar.process import GuestProcess
 from stellatune_plugins.host.sidecar.sandbox import Sandboxes, SandboxTier
 from stellatune_plugins.host.sidecar.service import SidecarHost
@@ -323,3 +324,54 @@ def test_manifest_sidecars_that_are_missing_fail_the_plugin(rig: Rig) -> None:
     )
     with pytest.raises(SidecarFailed, match="did not start"):
         rig.serve()
+
+
+def test_what_was_said_can_be_read_after_the_end(tiered: Rig) -> None:
+    """A guest that comes late still gets it all, and then the end."""
+    service = tiered.serve()
+    process = service.launch(spec(tiered.script("#!/bin/sh\necho last words\n", "sidecar.sh")))
+    assert process.wait_exit(10_000) == 0
+    assert lines_of(process) == ["last words"]
+    process.close()
+    with pytest.raises(PluginFailure):
+        process.open_control()
+
+
+def test_nothing_stays_open(rig: Rig) -> None:
+    """Neither descriptors nor threads, whether guests let go of their processes or not."""
+    host = rig.host()
+    script = rig.script("#!/bin/sh\ncat\n", "sidecar.sh")
+    rig.serve(host).launch(spec(script)).terminate(1000)  # what stays for the host's lifetime is there now
+
+    def count() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = count()
+    service = rig.serve(host)
+    for number in range(5):
+        process = service.launch(spec(script))
+        assert say(process, b"x") == b"x"
+        process.terminate(1000)
+        if number % 2:
+            process.close()
+    service.close()
+    assert count() == before
+    host.close()
+    until(lambda: not any(thread.name == "sidecars" for thread in threading.enumerate()))
+
+
+def test_ended_sidecars_are_not_hoarded(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guest that keeps every handle gets no more at some point, and all again once it lets go."""
+    monkeypatch.setattr(plugin_sidecars, "_MOST_ENDED", 2)
+    rig.settings = SidecarSettings(grace=0.1, most=1)
+    service = rig.serve()
+    script = rig.script("#!/bin/sh\n", "sidecar.sh")
+    held = []
+    for _ in range(3):
+        held.append(service.launch(spec(script)))
+        assert held[-1].wait_exit(10_000) == 0
+    with pytest.raises(PluginFailure, match="lets go of none"):
+        service.launch(spec(script))
+    for process in held:
+        process.close()
+    assert service.launch(spec(script)).wait_exit(10_000) == 0

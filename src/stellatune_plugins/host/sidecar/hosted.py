@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,9 @@ class Hosted:
         self.transports = transports
         self._machinery = machinery
         self._private = private
+        self._lock = threading.Lock()
+        self._holders = 0
+        self._over = False
         self.intended = False
         """Whether the host asked it to end."""
 
@@ -167,6 +171,33 @@ class Hosted:
         )
         self.run.on_end(self._ended)
 
+    def hold(self) -> None:
+        """A guest may want to read what it said, after its end too."""
+        with self._lock:
+            self._holders += 1
+
+    def let_go(self) -> None:
+        """A guest does not any more."""
+        with self._lock:
+            self._holders -= 1
+        self._close_if_over()
+
+    @property
+    def held(self) -> bool:
+        """Whether a guest still has it."""
+        with self._lock:
+            return self._holders > 0
+
+    def shut(self) -> None:
+        """Nobody reads any more; whoever waits is told so. May be called again."""
+        self.transports.close()
+
+    def _close_if_over(self) -> None:
+        with self._lock:
+            done = self._over and self._holders <= 0
+        if done:
+            self.shut()
+
     def on_end(self, function: Callable[[int], None]) -> None:
         """Call with the exit code once it ended."""
         self.run.on_end(function)
@@ -177,8 +208,11 @@ class Hosted:
         self.run.stop(grace)
 
     def _ended(self, code: int) -> None:
-        self.transports.close()
+        self.transports.ended()
         shutil.rmtree(self._private, ignore_errors=True)
+        with self._lock:
+            self._over = True
+        self._close_if_over()
         self._machinery.roster.remove(self.run.pid)
         self._machinery.bus.emit(
             SidecarExited(

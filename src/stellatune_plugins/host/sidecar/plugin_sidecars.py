@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from stellatune_plugins.host.sidecar.service import SidecarHost
 
 _log = logging.getLogger(__name__)
+_MOST_ENDED: Final = 64
+"""Sidecars that ended and that a plugin still holds."""
 _SHARED: Final = SidecarScope.PACKAGE_SHARED.value
 
 
@@ -44,6 +46,8 @@ class PluginSidecars:
         self._sharing = threading.Lock()
         self._running: list[Hosted] = []
         self._starting = 0
+        self._started: list[Hosted] = []
+        """Those that ended too, as long as a guest may still read what they said."""
         self._leases: dict[int, int] = {}
         """Holds on each shared sidecar, by the object's id."""
         self._supervised: list[Supervised] = []
@@ -87,6 +91,10 @@ class PluginSidecars:
             if hosted.run.wait(max(0.0, end - time.monotonic())) is None:
                 hosted.run.kill()
                 hosted.run.wait(0.1)
+        with self._lock:
+            started, self._started = self._started, []
+        for hosted in started:
+            hosted.shut()
         self._host.forget(self)
 
     # --- for guests --------------------------------------------------------------------------------------------------
@@ -216,6 +224,7 @@ class PluginSidecars:
             hosted = Hosted.start(order, self._host.machinery(), within(self._host.timeouts.launch))
             with self._lock:
                 self._running.append(hosted)
+                self._started.append(hosted)
                 closed = self._closed
         hosted.on_end(lambda _: self._gone(hosted))
         if closed:
@@ -230,8 +239,11 @@ class PluginSidecars:
         with self._lock:
             if self._closed:
                 raise PluginFailure("io", "the plugin is being deactivated")
+            self._started = [hosted for hosted in self._started if hosted in self._running or hosted.held]
             if len(self._running) + self._starting >= most:
                 raise PluginFailure("denied", f"the plugin already runs {most} sidecars")
+            if len(self._started) >= most + _MOST_ENDED:
+                raise PluginFailure("denied", "the plugin lets go of none of its sidecars that ended")
             self._starting += 1
         try:
             yield

@@ -30,6 +30,8 @@ class GuestProcess(SidecarProcess):
         self._release = release
         self._lock = threading.Lock()
         self._released = False
+        self._closed = False
+        hosted.hold()
 
     @property
     def hosted(self) -> Hosted:
@@ -66,6 +68,10 @@ class GuestProcess(SidecarProcess):
 
     def close(self) -> None:
         self._let_go(ends=False)
+        with self._lock:
+            again, self._closed = self._closed, True
+        if not again:
+            self._hosted.let_go()
 
     def _let_go(self, *, ends: bool) -> bool:
         """Whether the process is to end. A second call changes nothing."""
@@ -74,5 +80,5 @@ class GuestProcess(SidecarProcess):
         return self._release(ends) if first else ends and self._hosted.intended
 
     def _usable(self) -> None:
-        if self._released:
+        if self._closed:
             raise PluginFailure("io", "the process was let go of")

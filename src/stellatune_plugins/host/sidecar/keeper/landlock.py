@@ -39,6 +39,7 @@ _SCOPE_ABSTRACT_SOCKETS: Final = 1 << 0
 _SCOPE_SIGNALS: Final = 1 << 1
 
 RIGHTS: Final = {
+    "list": _READ_DIR,
     "read": _EXECUTE | _READ_FILE | _READ_DIR,
     "write": _ALL & ~(_EXECUTE | _IOCTL_DEV),
     "device": _READ_FILE | _WRITE_FILE | _READ_DIR | _IOCTL_DEV,

@@ -55,7 +55,7 @@ class Plan:
     """bubblewrap within Landlock's scope for signals and abstract sockets."""
     limits: Limits = field(default_factory=Limits)
     rules: list[tuple[str, str]] = field(default_factory=list)
-    """Landlock: path, and ``read``, ``write`` or ``device``."""
+    """Landlock: path, and ``list``, ``read``, ``write`` or ``device``."""
     bubblewrap: str = ""
     """The program that makes the namespaces."""
     options: list[str] = field(default_factory=list)

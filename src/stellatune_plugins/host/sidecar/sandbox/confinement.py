@@ -41,6 +41,7 @@ NETWORK_SETTINGS: Final = (
     "/etc/ca-certificates",
     "/etc/pki",
 )
+_OURS: Final = Path(stellatune_plugins.__file__).parent
 
 
 class Confinement(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,8 +77,17 @@ class Confinement(msgspec.Struct, frozen=True, kw_only=True):
         """Everything that may be read and run, apart from the package."""
         for path in (*SYSTEM, *SETTINGS, *(NETWORK_SETTINGS if self.network else ())):
             yield Path(path)
-        if Path(self.argv[0]) == Path(sys.executable):
+        if self._is_python:
             yield from interpreter()
+
+    def listable(self) -> Iterator[Path]:
+        """Folders whose names alone are needed: Python looks for packages by them."""
+        if self._is_python and not _in_system(_OURS):
+            yield _OURS.parent
+
+    @property
+    def _is_python(self) -> bool:
+        return Path(self.argv[0]) == Path(sys.executable)
 
 
 def interpreter() -> Iterator[Path]:
@@ -87,9 +97,8 @@ def interpreter() -> Iterator[Path]:
             path = Path(prefix, name)
             if not _in_system(path) and path.exists():
                 yield path
-    ours = Path(stellatune_plugins.__file__).parent
-    if not _in_system(ours):
-        yield ours
+    if not _in_system(_OURS):
+        yield _OURS
 
 
 def _in_system(path: Path) -> bool:

@@ -39,6 +39,7 @@ def make_plan(confinement: Confinement, tier: SandboxTier, sandboxes: Sandboxes)
 def landlock_rules(confinement: Confinement) -> list[tuple[str, str]]:
     """Paths, and what may be done with them. Sound servers are out of reach: no socket can be told from another."""
     rules = [(str(path), "read") for path in (*confinement.readable(), confinement.root)]
+    rules += [(str(path), "list") for path in confinement.listable()]
     rules += [(str(path), "write") for path in (confinement.data, confinement.private)]
     rules += [(path, "device") for path in _DEVICES]
     if confinement.audio is not None and confinement.audio.devices:

@@ -160,6 +160,13 @@ class Transports:
         """Asks the sidecar to stop. May be called again."""
         self._stdio.close_stdin()
 
+    def ended(self) -> None:
+        """The process is gone: no endpoint or file is left, yet what it said on stdout is there until :meth:`close`."""
+        with contextlib.ExitStack() as stack:
+            for endpoint in self._offered.values():
+                stack.callback(endpoint.close)
+            stack.callback(self._stdio.close_stdin)
+
     def close(self) -> None:
         """No endpoint or file is left, and stdio ends; other open channels are their owners'. May be called again."""
         self._closed = True
