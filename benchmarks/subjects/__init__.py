@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from benchmarks.subjects import bulk_bytes, calls, chain, decode, equaliser, kernels, render, startup, transports
+from benchmarks.subjects import (
+    bulk_bytes,
+    calls,
+    chain,
+    decode,
+    equaliser,
+    kernels,
+    render,
+    sidecars,
+    startup,
+    transports,
+)
 
 SUBJECTS = {
     module.NAME: module
-    for module in (bulk_bytes, calls, chain, decode, equaliser, kernels, render, startup, transports)
+    for module in (bulk_bytes, calls, chain, decode, equaliser, kernels, render, sidecars, startup, transports)
 }
 """By the name that ``--only`` takes."""
 
