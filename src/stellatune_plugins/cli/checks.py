@@ -20,6 +20,8 @@ from stellatune_plugins import __version__
 from stellatune_plugins.cli.text import printable, size
 from stellatune_plugins.cli.workbench import Workbench
 from stellatune_plugins.errors import StellatuneError
+from stellatune_plugins.host.sidecar.memory import FailureMemory
+from stellatune_plugins.host.sidecar.sandbox import detect
 
 LEAST_FREE_BYTES = 256 * 1024 * 1024
 
@@ -185,6 +187,32 @@ def natives(bench: Workbench) -> Iterator[Finding]:
         yield Finding(check="native", grade=grades.get(str(plugin.status), Grade.FAILED), text=text)
 
 
+def sidecars(bench: Workbench) -> Iterator[Finding]:
+    """What keeps helper programs of plugins in, and which of them are in quarantine."""
+    there = detect()
+    tiers = {
+        "bubblewrap": (there.bubblewrap is not None, there.bubblewrap_problem),
+        "landlock": (there.landlock, there.landlock_problem),
+    }
+    for name, (works, problem) in tiers.items():
+        grade = Grade.OK if works else Grade.NOTE
+        yield Finding(check="sidecars", grade=grade, text=f"{name}: {'works' if works else printable(problem)}")
+    if there.choose() is None:
+        yield Finding(
+            check="sidecars",
+            grade=Grade.NOTE,
+            text="there is no sandbox for sidecars, so none runs",
+            hint="install bubblewrap, or grant `unsandboxed:ID` to those that you trust like yourself",
+        )
+    for found in FailureMemory(bench.home.sidecars).quarantines():
+        yield Finding(
+            check="sidecars",
+            grade=Grade.NOTE,
+            text=f"{printable(found.plugin)}: {printable(found.sidecar)} is in quarantine: {printable(found.reason)}",
+            hint=f"`stellatune sidecar lift {printable(found.plugin)} {printable(found.sidecar)}`",
+        )
+
+
 def programs(_: Workbench) -> Iterator[Finding]:
     """Programs that the product does without, and that development and benchmarks use."""
     for name, purpose in {
@@ -221,6 +249,7 @@ CHECKS: dict[str, Check] = {
     "plugins": packages,
     "grants": grants,
     "native": natives,
+    "sidecars": sidecars,
     "programs": programs,
     "certificates": certificates,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import shutil
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+
+_log = logging.getLogger(__name__)
 
 FOLDER_PREFIX: Final = "stellatune-"
 _MAX_BYTES: Final = 1 << 20
@@ -71,22 +74,30 @@ class Roster:
         """It runs."""
         with self._lock:
             self._listed[sidecar.pid] = msgspec.structs.replace(sidecar, host=os.getpid())
-            self._write()
+            self._tell()
 
     def remove(self, pid: int) -> None:
         """It ended."""
         with self._lock:
             if self._listed.pop(pid, None) is not None:
-                self._write()
+                self._tell()
 
     def close(self) -> None:
         """The host is done: its entry and folder go. May be called again."""
         with self._lock:
             self._listed.clear()
-            self._path.unlink(missing_ok=True)
             folder, self._folder = self._folder, None
         if folder is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _tell(self) -> None:
+        """A full disk keeps others from knowing, and no sidecar from running."""
+        try:
+            self._write()
+        except OSError as error:
+            _log.warning("which sidecars run cannot be told: %s", error)
 
     def _write(self) -> None:
         born = _born(os.getpid())
