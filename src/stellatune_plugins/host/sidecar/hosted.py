@@ -66,7 +66,7 @@ class Machinery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hosted:
-    """One run with its channels. Make it by :meth:`start`."""
+    """One run with its channels. Make it by :meth:`start`, which is the first to hold it."""
 
     def __init__(self, order: Order, run: Run, transports: Transports, machinery: Machinery, private: Path) -> None:
         self.order = order
@@ -75,7 +75,7 @@ class Hosted:
         self._machinery = machinery
         self._private = private
         self._lock = threading.Lock()
-        self._holders = 0
+        self._holders = 1
         self._over = False
         self.intended = False
         """Whether the host asked it to end."""

@@ -228,6 +228,7 @@ class PluginSidecars:
                 closed = self._closed
         hosted.on_end(lambda _: self._gone(hosted))
         if closed:
+            hosted.let_go()
             hosted.stop(0)
             raise PluginFailure("io", "the plugin is being deactivated")
         return hosted
@@ -269,7 +270,11 @@ class PluginSidecars:
         if not self._sharing.acquire(timeout=within(self._host.timeouts.launch)):
             raise PluginFailure("timeout", "another guest is starting the sidecar")
         try:
-            hosted = self._shared(order) or self._judged_start(order, history)
+            hosted = self._shared(order)
+            if hosted is None:
+                hosted = self._judged_start(order, history)
+            else:
+                hosted.hold()
             with self._lock:
                 self._leases[id(hosted)] = self._leases.get(id(hosted), 0) + 1
         finally:

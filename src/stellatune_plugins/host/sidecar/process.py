@@ -16,7 +16,7 @@ _AFTER_GRACE = TERM_SECONDS + REAP_SECONDS
 
 
 class GuestProcess(SidecarProcess):
-    """A lease of a sidecar, to which :meth:`close` puts an end.
+    """A hold on a sidecar that its caller took, and that :meth:`close` lets go of.
 
     Args:
         hosted: the sidecar.
@@ -31,7 +31,6 @@ class GuestProcess(SidecarProcess):
         self._lock = threading.Lock()
         self._released = False
         self._closed = False
-        hosted.hold()
 
     @property
     def hosted(self) -> Hosted:

@@ -157,6 +157,7 @@ class Supervised:
             self._follow(decision)
             return failure, decision
         started = self._history.started()
+        hosted.let_go()  # nobody reads what it says, before a guest leases it
         with self._lock:
             self.hosted = hosted
             closed = self._closed
