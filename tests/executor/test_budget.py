@@ -16,7 +16,7 @@ from stellatune_plugins.errors import InstanceDead, PluginFailure, StellatuneErr
 from stellatune_plugins.executor import Deactivate, Deactivated, Deadlines, ask
 from stellatune_plugins.executor.imports import host_imports
 from stellatune_plugins.host import budget
-from stellatune_plugins.host.services import NoServices
+from stellatune_plugins.host.services import NoServices, ServedPlugin
 from stellatune_plugins.host.sidecar import (
     LaunchSpec,
     SidecarChannel,
@@ -270,6 +270,45 @@ def test_a_teardown_ends_a_wait(make_stage: Any, which: str, end: str) -> None:
     assert [type(error) for error in seen] == [PluginFailure]
     with pytest.raises(InstanceDead):
         instance.plan_config("{}")
+    instance.close()
+
+
+@pytest.mark.parametrize("which", ["fetch", "lock"])
+def test_a_deactivation_ends_a_wait_without_an_object(make_stage: Any, which: str) -> None:
+    """A fetch or a lock has nothing that could be closed under it: the plugin's services end, and it with them."""
+    http, sidecars = Http(30), Sidecars(30, waits="lock")
+
+    class Closing(NoServices):
+        def __init__(self, plugin: ServedPlugin) -> None:
+            super().__init__(plugin)
+            self.http, self.sidecars = http, sidecars
+
+        def close(self) -> None:
+            http.closed.set()
+            sidecars.closed.set()
+
+    stage = make_stage(services=Closing, deadlines=Deadlines(call=30))
+    instance: Any = stage.provider() if which == "fetch" else stage.processor()
+    seen: list[StellatuneError] = []
+
+    def run() -> None:
+        try:
+            if which == "fetch":
+                instance.search("x")
+            else:
+                instance.apply_config('{"sidecar": 2}')
+        except StellatuneError as error:
+            seen.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert (http if which == "fetch" else sidecars).entered.wait(10)
+    started = time.perf_counter()
+    reply = ask(stage.executor, Deactivate(instance.ability.plugin_id, DisableReason.SHUTDOWN), Deactivated)
+    thread.join(10)
+    assert time.perf_counter() - started < 6
+    assert not reply.forced
+    assert [str(error.details.get("case")) for error in seen] == ["io"]
     instance.close()
 
 

@@ -19,6 +19,7 @@ from stellatune_plugins.errors import (
     PluginFailure,
     ValueInvalid,
 )
+from stellatune_plugins.executor import Deadlines
 from stellatune_plugins.model import AudioSpec, Frames, SampleRate
 
 MUSIC = np.random.default_rng(7).uniform(-1, 1, (5_000, 2)).astype(np.float32)
@@ -82,8 +83,9 @@ def test_pictures_are_told_from_other_bytes(stage: Any) -> None:
 
 
 @pytest.mark.parametrize("part", ["metadata:many", "metadata:rude"])
-def test_excessive_metadata_is_cut(stage: Any, part: str) -> None:
+def test_excessive_metadata_is_cut(make_stage: Any, part: str) -> None:
     """Files in the field have odd tags: that is no reason to lose the decoder."""
+    stage = make_stage(deadlines=Deadlines.uniform(5))
     with stage.decoder(part).open(_track(), "rawf") as session:
         metadata = session.metadata()
         assert len(metadata.tags.artists) <= 64

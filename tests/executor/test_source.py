@@ -18,7 +18,7 @@ from stellatune_plugins.errors import (
     StellatuneError,
     ValueInvalid,
 )
-from stellatune_plugins.executor import Deactivate, Deactivated, WasmSource, ask
+from stellatune_plugins.executor import Deactivate, Deactivated, Deadlines, WasmSource, ask
 from stellatune_plugins.model import DisableReason, Frames
 
 MUSIC = np.random.default_rng(8).uniform(-1, 1, (3_000, 2)).astype(np.float32)
@@ -42,7 +42,8 @@ def track() -> MemoryStream:
 @pytest.fixture
 def catalog_of(make_stage: Any, track: MemoryStream) -> Any:
     """Makes catalogues of the actor in a part, with a stream service that opens ``track``."""
-    return lambda part="": make_stage(streams=Streams(lambda _: track)).catalog(part)
+    deadlines = Deadlines.uniform(0.6)  # some answers here are large
+    return lambda part="": make_stage(streams=Streams(lambda _: track), deadlines=deadlines).catalog(part)
 
 
 # --- lists ------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 from host_fakes import Answers, GenerousStream, MemoryStream, Streams, rawf
 
 from stellatune_plugins.errors import GuestContract, GuestTrap, HostImportFailed, PluginFailure, WorldMismatch
+from stellatune_plugins.executor import Deadlines
 from stellatune_plugins.executor.imports.host import WORLD_IMPORTS, host_imports
 from stellatune_plugins.executor.imports.host_stream import MAX_READ
 from stellatune_plugins.executor.names import HOST_STREAM, HTTP_CLIENT, SIDECAR, world_kind
@@ -76,7 +77,7 @@ def test_a_stream_that_only_goes_forward_says_so(make_stage: Any) -> None:
 def test_a_service_that_gives_too_much_is_cut(make_stage: Any) -> None:
     """The guest gets what it asked for at most, a part at a time, and no position that has no number."""
     stream = GenerousStream(bytes(10))
-    seen = _toured(make_stage(streams=Streams(lambda _: stream)), 1)
+    seen = _toured(make_stage(streams=Streams(lambda _: stream), deadlines=Deadlines.uniform(5)), 1)
     assert seen == [1, 4, 0, "internal", 10, "internal", MAX_READ, 4, "internal", "internal", "internal", "io"]
     assert f"read {MAX_READ}" in stream.log
 

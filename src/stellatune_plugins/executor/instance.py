@@ -145,15 +145,30 @@ class Instance:
         """Allow a new budget of replacements."""
         self._budget.lift()
 
+    def interrupt(self) -> bool:
+        """On the way to the end: have a call that is in progress come back early; gives whether there is one.
+
+        It does where it waits for a stream or a channel, which are closed under it.
+        """
+        cell = self._cell
+        if not self._turn.busy:
+            return False
+        if cell is not None:
+            cell.interrupt()
+        return True
+
+    def wait_idle(self, seconds: float) -> bool:
+        """Wait until no call is in progress; false where it takes too long."""
+        with self._turn.awaited(seconds) as held:
+            return held
+
     def close(self, reason: DisableReason) -> tuple[StellatuneError, ...]:
         """End it and its cell; gives what went wrong. May be called again, and from another thread than the caller's.
 
         A call that is in progress comes back early where it waits for a stream or a channel: those are closed first.
         """
         self._closed = True
-        cell = self._cell
-        if self._turn.busy and cell is not None:
-            cell.interrupt()
+        self.interrupt()
         with self._turn.awaited(self._env.deadlines.wait) as held:
             if not held:
                 return self._abandon(reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import Final
 
 from stellatune_plugins.errors import AbilityNotFound, HookFailed, InstanceDead, StellatuneError
 from stellatune_plugins.executor.cell import Cell
@@ -17,6 +18,9 @@ from stellatune_plugins.executor.worlds import serves_world
 from stellatune_plugins.host.services import ServedPlugin
 from stellatune_plugins.model import AbilityKey, ComponentId, DisableReason
 from stellatune_plugins.observe.events import PluginDisabled, PluginEnabled, PluginFailed
+
+GRACE: Final = 1.0
+"""Seconds that calls in progress have to come out by themselves when their plugin is deactivated."""
 
 
 class ActivePlugin:
@@ -114,6 +118,7 @@ class ActivePlugin:
         with self._lock:
             self.state = PluginState.DEACTIVATING
             instances = sorted(self._instances.values(), key=lambda i: -i.number)
+        self._interrupt(instances)
         failures: list[StellatuneError] = []
         for instance in instances:
             failures += instance.close(reason)
@@ -128,6 +133,17 @@ class ActivePlugin:
             )
         )
         return tuple(failures)
+
+    def _interrupt(self, instances: list[Instance]) -> None:
+        """Have calls that are in progress come back: by what they wait in, else by the end of all services.
+
+        A name look-up or a fetch has no object that could be closed. The plugin as a whole is on its way out, so its
+        services may go a little early; nobody else has a part in them.
+        """
+        end = time.monotonic() + GRACE
+        busy = [instance for instance in instances if instance.interrupt()]
+        if not all(instance.wait_idle(max(0.0, end - time.monotonic())) for instance in busy):
+            self._services.close()
 
     def status(self) -> PluginStatus:
         """The state as data."""
