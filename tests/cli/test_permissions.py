@@ -234,6 +234,7 @@ def test_a_person_is_asked(start: Start, run: Run, asking: Asking, answers: byte
     assert code == 0
     assert "installed" in out
     assert f"connect to a.example.org by https  ({A})" in shown
+    assert "Grant it? [all/some/none] (none)" in shown
     assert run("plugin", "info", GAIN, "--json").json["granted"] == granted
 
 
@@ -258,3 +259,26 @@ def test_a_person_decides_on_an_upgrade(start: Start, run: Run, asking: Asking) 
     assert code == 0
     info = run("plugin", "info", GAIN, "--json").json
     assert (info["version"], info["granted"]) == ("2.0.0", [B])
+
+
+@pytest.mark.parametrize(("answer", "granted"), [(b"yes\n", ["host:https://lrclib.net"]), (b"\n", [])])
+def test_a_person_is_asked_at_first_use(start: Start, run: Run, home: Path, answer: bytes, granted: list[str]) -> None:
+    """A command that fails for want of a grant asks for it, where the manifest does; nothing was sent anywhere."""
+    run("plugin", "install", "lrclib")
+    command = ("lyrics", "--provider", "dev.stellatune.lrclib", "--search", "somebody something", "--home", home)
+    code, _, shown = _talk(start, answer, *command)
+    assert code == 1
+    assert "may not connect to 'https://lrclib.net'" in shown
+    assert "May dev.stellatune.lrclib connect to lrclib.net by https? [yes/no] (no)" in shown
+    assert ("granted; run the command again" in shown) is bool(granted)
+    assert run("plugin", "info", "dev.stellatune.lrclib", "--json").json["granted"] == granted
+
+
+def test_a_program_is_not_asked_at_first_use(run: Run) -> None:
+    """It reads the grant from the error."""
+    run("plugin", "install", "lrclib")
+    failed = run("lyrics", "--provider", "dev.stellatune.lrclib", "--search", "somebody something", "--json")
+    error = failed.json["error"]
+    assert (failed.code, error["code"], error["details"]["case"]) == (1, "plugin-error", "denied")
+    assert error["details"]["grant"] == "host:https://lrclib.net"
+    assert "--grant host:https://lrclib.net" in error["hint"]

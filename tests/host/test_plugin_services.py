@@ -114,14 +114,15 @@ def test_a_plugin_that_asks_for_nothing_needs_no_database(
     services.close()
 
 
-def test_a_denial_s_hint_is_found_by_its_time(maker: ServicesMaker, install: Callable[..., InstalledPlugin]) -> None:
+def test_a_denial_is_found_by_its_time(maker: ServicesMaker, install: Callable[..., InstalledPlugin]) -> None:
     """The executor asks for it after a call that a guest answered with ``denied``."""
     services = maker(served(install()))
     before = maker.denials.now()
     services.authority.denied("connect to", "https://x.example", "host:https://x.example")
-    hint = services.hint_since(before)
-    assert hint == f"`stellatune plugin permissions {PLUGIN} --grant host:https://x.example` allows it"
-    assert services.hint_since(maker.denials.now() + 1) is None
+    denial = services.denied_since(before)
+    assert denial is not None
+    assert (denial.wanted, denial.grant) == ("https://x.example", "host:https://x.example")
+    assert services.denied_since(maker.denials.now() + 1) is None
 
 
 def test_a_ruined_database_keeps_an_asking_plugin_from_its_services(

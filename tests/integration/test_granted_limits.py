@@ -142,4 +142,4 @@ def test_the_defaults_are_one() -> None:
     assert patient.wait > max(getattr(patient, name) for name in Deadlines.__struct_fields__ if name != "wait")
     assert Deadlines().times(0.5).wait == Deadlines().wait
     services = NoServices()
-    assert (services.memory_mib, services.deadline_factor, services.hint_since(0.0)) == (None, 1.0, None)
+    assert (services.memory_mib, services.deadline_factor, services.denied_since(0.0)) == (None, 1.0, None)

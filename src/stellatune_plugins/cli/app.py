@@ -14,7 +14,8 @@ from cyclopts import App, CycloptsError, Parameter
 from stellatune_plugins import __version__
 from stellatune_plugins.cli import failures
 from stellatune_plugins.cli.entry import EXIT_FAILED, EXIT_OK, EXIT_USAGE
-from stellatune_plugins.errors import Interrupted, StellatuneError, UsageError
+from stellatune_plugins.cli.options import Common
+from stellatune_plugins.errors import HookFailed, Interrupted, PluginFailure, StellatuneError, UsageError
 
 _HERE = "stellatune_plugins.cli"
 
@@ -98,6 +99,8 @@ def run(tokens: Sequence[str]) -> int:
         if debug and not isinstance(error, UsageError):
             traceback.print_exc()
         failures.show(error, as_json=as_json)
+        if not as_json and isinstance(error, (PluginFailure, HookFailed)):
+            _offer(error, before_dashes)
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
     except Exception as error:  # noqa: BLE001 - the last line: a traceback is no message for a user
         log = _keep_traceback(before_dashes)
@@ -115,18 +118,33 @@ def _usage(error: CycloptsError) -> UsageError:
     return UsageError(message[:1].lower() + message[1:], hint=f"see `{command} --help`")
 
 
-def _keep_traceback(tokens: Sequence[str]) -> str | None:
-    """Write the present traceback into the log; gives the log's path, or nothing where even that failed."""
-    from stellatune_plugins.observe.logs import main_log  # noqa: PLC0415 - only when something broke
-
+def _home(tokens: Sequence[str]) -> Path | None:
+    """The home that a command line names, which perhaps could not be parsed."""
     home = next(
         (value for flag, value in itertools.pairwise(tokens) if flag == "--home"),
         next((token.removeprefix("--home=") for token in tokens if token.startswith("--home=")), None),
     )
+    return Path(home) if home else None
+
+
+def _offer(error: StellatuneError, tokens: Sequence[str]) -> None:
+    """A plugin was denied what the user could grant: ask, where there is somebody to ask."""
+    from stellatune_plugins.cli.first_use import offer  # noqa: PLC0415 - hardly ever
+
+    try:
+        offer(error, Common(home=_home(tokens)))
+    except StellatuneError as other:
+        failures.show(other, as_json=False)
+
+
+def _keep_traceback(tokens: Sequence[str]) -> str | None:
+    """Write the present traceback into the log; gives the log's path, or nothing where even that failed."""
+    from stellatune_plugins.observe.logs import main_log  # noqa: PLC0415 - only when something broke
+
     try:
         from stellatune_plugins.model.home import Home  # noqa: PLC0415
 
-        log = main_log(Home.resolve(Path(home) if home else None).logs)
+        log = main_log(Home.resolve(_home(tokens)).logs)
         log.write("cli.unexpected", argv=list(sys.argv), traceback=traceback.format_exc(), pid=os.getpid())
     except Exception:  # noqa: BLE001 - the log is a courtesy; the failure itself is still shown
         return None

@@ -30,6 +30,16 @@ def named(texts: Iterable[str], everything: Iterable[Grant]) -> tuple[Grant, ...
     return tuple(found)
 
 
+def somebody_is_there() -> bool:
+    """Whether a question would be seen, and could be answered."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def is_granted(plugin: str, grant: Grant) -> bool:
+    """Ask about one grant."""
+    return _choice(_console(), f"May {plugin} {printable(words(grant))}?", ["yes", "no"], "no") == "yes"
+
+
 class Consent:
     """One command's dealings with the user.
 
@@ -44,7 +54,7 @@ class Consent:
         self._grants = grants
         self._flags = flags
         self._accept = accept
-        self._ask = ask and sys.stdin.isatty() and sys.stderr.isatty()
+        self._ask = ask and somebody_is_there()
 
     def check(self, manifest: Manifest) -> None:
         """Before anything is installed: whether what the flags grant is asked for.
@@ -120,7 +130,8 @@ def _choice(console: Console, question: str, choices: list[str], default: str) -
     """One of the choices, by its first letter too; the end of the input means the default."""
     while True:
         try:
-            answer = console.input(f"{question} [{'/'.join(choices)}] ({default}) ").strip().lower()
+            prompt = f"{question} [{'/'.join(choices)}] ({default}) "
+            answer = console.input(prompt, markup=False).strip().lower()
         except EOFError:
             return default
         found = [choice for choice in choices if answer and choice.startswith(answer)]

@@ -36,6 +36,7 @@ from stellatune_plugins.host import budget
 from stellatune_plugins.host.services import PluginServices
 from stellatune_plugins.model import DisableReason
 from stellatune_plugins.observe.events import CallDeadlineExceeded, GuestTrapped, PluginFailed
+from stellatune_plugins.package.authority import denial_hint
 
 _log = logging.getLogger(__name__)
 
@@ -192,6 +193,7 @@ class Cell:
             operation=operation,
             hint=error.hint if _is_denial(error) else None,
             because=error.code,
+            **({"grant": error.details["grant"]} if _is_denial(error) and "grant" in error.details else {}),
         )
         self._bus.emit(
             PluginFailed(plugin=self.component.plugin, operation=operation, code=failure.code, message=failure.message)
@@ -222,7 +224,10 @@ class Cell:
             self._name(error, operation)
             if _is_denial(error):
                 # The plugin's words are its own; what it was denied, and what would allow it, the host knows better.
-                error.hint = self._services.hint_since(entered) or error.hint
+                denial = self._services.denied_since(entered)
+                if denial is not None:
+                    error.hint = denial_hint(denial.plugin, denial.grant)
+                    error.details["grant"] = denial.grant
             if self.state is CellState.READY and not self._instance.alive:
                 self._break(error)
             raise

@@ -15,7 +15,7 @@ from stellatune_plugins.host.timeouts import HostTimeouts
 from stellatune_plugins.model import Home
 from stellatune_plugins.observe import EventBus
 from stellatune_plugins.package import Authority, DenialLog, Grants
-from stellatune_plugins.package.authority import denial_hint
+from stellatune_plugins.package.authority import Denial
 from stellatune_plugins.package.installed import read_installed
 
 
@@ -60,10 +60,9 @@ class GrantedServices:
         """
         self._plugin_sidecars.start()
 
-    def hint_since(self, moment: float) -> str | None:
-        """What would have allowed the newest thing that was denied since a moment of the monotonic clock."""
-        denial = self._denials.newest(self.authority.plugin, since=moment)
-        return None if denial is None else denial_hint(denial.plugin, denial.grant)
+    def denied_since(self, moment: float) -> Denial | None:
+        """The newest denial since a moment of the monotonic clock."""
+        return self._denials.newest(self.authority.plugin, since=moment)
 
     def close(self) -> None:
         """After the last cell. May be called again."""

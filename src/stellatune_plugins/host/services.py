@@ -12,6 +12,7 @@ from stellatune_plugins.host.http import HttpService, NoHttp
 from stellatune_plugins.host.sidecar import NoSidecars, SidecarService
 from stellatune_plugins.host.stream import NoStreams, StreamService
 from stellatune_plugins.model import PluginId
+from stellatune_plugins.package.authority import Denial
 
 
 class ServedPlugin(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,8 +46,8 @@ class PluginServices(Protocol):
         """What the deadlines of the plugin's calls are multiplied by."""
         ...
 
-    def hint_since(self, moment: float) -> str | None:
-        """What its user can do about what was denied last, since that moment of the monotonic clock."""
+    def denied_since(self, moment: float) -> Denial | None:
+        """What was denied last, since that moment of the monotonic clock."""
         ...
 
     def start(self) -> None:
@@ -76,7 +77,7 @@ class NoServices:
         self.memory_mib: int | None = None
         self.deadline_factor = 1.0
 
-    def hint_since(self, moment: float) -> str | None:  # noqa: ARG002 - the services' signature
+    def denied_since(self, moment: float) -> Denial | None:  # noqa: ARG002 - the services' signature
         """No grant would help."""
         return None
 
