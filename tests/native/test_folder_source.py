@@ -263,7 +263,6 @@ def test_changes_are_noticed(music: Path, config: dict[str, Any]) -> None:
             assert catalog._library is not None
             library = catalog._library
             assert _eventually(lambda: library.index(1)[1].watching)
-            time.sleep(0.5)
         song(music / "new" / "n.flac", title="Brand new")
         assert _eventually(lambda: "Brand new" in titles(catalog, "tracks"))
         song(music / "new" / "n.flac", title="Renamed")

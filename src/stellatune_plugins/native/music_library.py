@@ -123,10 +123,15 @@ class MusicLibrary:
             import watchfiles  # noqa: PLC0415 - an extra; rescans do without
         except ImportError:
             return
-        self._set(watching=True)
+        watch = watchfiles.watch(
+            self.path, stop_event=self._stop, raise_interrupt=False, step=50, rust_timeout=1000, yield_on_timeout=True
+        )
         try:
-            for _ in watchfiles.watch(self.path, stop_event=self._stop, raise_interrupt=False, step=50):
-                self._changed.set()
+            for changes in watch:
+                if changes or not self._state.watching:
+                    # The first turn, with or without changes: what happened before the watch stood was not reported.
+                    self._changed.set()
+                    self._set(watching=True)
         except Exception as error:  # noqa: BLE001 - no watches left, or no folder: rescans do without
             _log.warning("%s is not watched for changes: %s", self.path, error)
         self._set(watching=False)
