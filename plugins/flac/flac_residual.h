@@ -2,40 +2,54 @@
 #pragma once
 #include "flac_input.h"
 
+/* The next code, if it is one of the many that lie within the bits at hand; to `rare` with it if not. */
+#define FLAC_CODE(place)                                             \
+    if (count < 32) {                                                \
+        bits |= flac_load(at) >> count;                              \
+        at += (63 - count) >> 3;                                     \
+        count |= 56;                                                 \
+    }                                                                \
+    zeros = (u32)__builtin_clzll(bits | 1), whole = zeros + 1 + k;   \
+    if (__builtin_expect(whole > count, 0)) goto rare;               \
+    value = zeros << k | (u32)(bits << zeros << 1 >> 1 >> (63 - k)); \
+    bits <<= whole, count -= whole;                                  \
+    *(place) = (i32)(value >> 1 ^ (0u - (value & 1)));
+
 /* One partition of `n` codes with parameter `k`, 0 to 30; gives 0 where a number has more than 32 bits. */
 static ST_APART int flac_rice(flac_input *in, i32 *out, u32 n, u32 k) {
     const u32 most = 0xffffffffu >> k;
-    /* The state of the bits in registers; back to memory around what is rare. */
-    u64 bits = in->bits;
-    u32 count = in->count;
-    const u8 *at = in->at, *safe = in->safe;
-    for (u32 i = 0; i < n; i++) {
-        if (count < 32) {
-            if (__builtin_expect(at <= safe, 1)) {
-                bits |= flac_load(at) >> count;
-                at += (63 - count) >> 3;
-                count |= 56;
-            } else {
-                in->bits = bits, in->count = count, in->at = at;
-                flac_refill_slow(in);
-                bits = in->bits, count = in->count, at = in->at, safe = in->safe;
+    i32 *const end = out + n;
+    while (out < end) {
+        u32 zeros, whole, value;
+        /* The state of the bits in registers. Four codes take 32 bytes at the most: so far ahead there are some. Up to this
+         * parameter no number whose code lies within 64 bits is too large. */
+        u64 bits = in->bits;
+        u32 count = in->count;
+        const u8 *at = in->at;
+        if (k <= 25) {
+            while (end - out >= 4 && in->safe - at >= 32) {
+                FLAC_CODE(out)
+                out++;
+                FLAC_CODE(out)
+                out++;
+                FLAC_CODE(out)
+                out++;
+                FLAC_CODE(out)
+                out++;
+            }
+            while (out < end && in->safe >= at) {
+                FLAC_CODE(out)
+                out++;
             }
         }
-        const u32 zeros = (u32)__builtin_clzll(bits | 1), whole = zeros + 1 + k;
-        u32 value;
-        if (__builtin_expect(whole <= count && zeros <= most, 1)) {
-            value = zeros << k | (u32)(bits << zeros << 1 >> 1 >> (63 - k));
-            bits <<= whole, count -= whole;
-        } else {
-            in->bits = bits, in->count = count, in->at = at;
-            const u32 high = flac_unary(in, most);
-            if (high > most) return 0;
-            value = high << k | (k ? (u32)flac_take(in, k) : 0);
-            bits = in->bits, count = in->count, at = in->at, safe = in->safe;
-        }
-        out[i] = (i32)(value >> 1 ^ (0u - (value & 1)));
+    rare:
+        in->bits = bits, in->count = count, in->at = at;
+        if (out == end) break;
+        const u32 high = flac_unary(in, most);
+        if (high > most) return 0;
+        value = high << k | (k ? (u32)flac_take(in, k) : 0);
+        *out++ = (i32)(value >> 1 ^ (0u - (value & 1)));
     }
-    in->bits = bits, in->count = count, in->at = at;
     return 1;
 }
 
