@@ -39,6 +39,7 @@ def test_a_sound_installation_passes(run: Run) -> None:
         "programs",
         "certificates",
         "grants",
+        "sidecars",
     }
     assert graded(result, "plugins") == ["ok"]
     assert "failed" not in graded(result, "native")

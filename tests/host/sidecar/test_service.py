@@ -14,7 +14,13 @@ from stellatune_plugins.host.sidecar import SidecarSettings, plugin_sidecars
 from stellatune_plugins.host.sidecar.process import GuestProcess
 from stellatune_plugins.host.sidecar.sandbox import Sandboxes, SandboxTier
 from stellatune_plugins.host.sidecar.service import SidecarHost
-from stellatune_plugins.observe.events import GuestOutput, SidecarExited, SidecarFailedToStart, SidecarStarted
+from stellatune_plugins.observe.events import (
+    GuestOutput,
+    GuestOutputDropped,
+    SidecarExited,
+    SidecarFailedToStart,
+    SidecarStarted,
+)
 from stellatune_plugins.package.grants import GrantKind
 from stellatune_plugins.package.manifest import SidecarSpec, SidecarStart
 
@@ -375,3 +381,20 @@ def test_ended_sidecars_are_not_hoarded(rig: Rig, monkeypatch: pytest.MonkeyPatc
     for process in held:
         process.close()
     assert service.launch(spec(script)).wait_exit(10_000) == 0
+
+
+def test_a_flood_of_words_keeps_nobody_busy(rig: Rig) -> None:
+    """A sidecar that writes to stderr without end gets a fraction of it into the log, and waits meanwhile."""
+    script = rig.script("import os\nwhile True: os.write(2, b'noise\\n' * 1000)\n")
+    process = rig.serve().launch(spec(script))
+    until(lambda: rig.of(GuestOutput))
+    before, began = time.process_time(), time.monotonic()
+    time.sleep(1.0)
+    busy = (time.process_time() - before) / (time.monotonic() - began)
+    lines = len(rig.of(GuestOutput))
+    process.terminate(0)
+    dropped = sum(event.lines for event in rig.of(GuestOutputDropped) if isinstance(event, GuestOutputDropped))
+    assert process.wait_exit(5000) is not None
+    assert busy < 0.5
+    assert lines < 10_000
+    assert dropped > lines

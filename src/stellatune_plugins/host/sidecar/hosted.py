@@ -28,6 +28,7 @@ from stellatune_plugins.host.timeouts import HostTimeouts
 from stellatune_plugins.observe import EventBus
 from stellatune_plugins.observe.events import (
     GuestOutput,
+    GuestOutputDropped,
     SidecarExited,
     SidecarFailedToStart,
     SidecarStarted,
@@ -129,6 +130,9 @@ class Hosted:
         def on_line(text: str) -> None:
             machinery.bus.emit(GuestOutput(plugin=order.plugin, stream=f"{order.sidecar} stderr", text=text))
 
+        def on_dropped(lines: int) -> None:
+            machinery.bus.emit(GuestOutputDropped(plugin=order.plugin, lines=lines))
+
         try:
             return Run.start(
                 machinery.nursery,
@@ -137,6 +141,7 @@ class Hosted:
                 stdin=transports.stdin,
                 stdout=transports.stdout,
                 on_line=on_line,
+                on_dropped=on_dropped,
                 timeout=timeout,
             )
         except StartFailed as error:

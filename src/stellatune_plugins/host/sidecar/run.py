@@ -21,6 +21,8 @@ TERM_SECONDS: Final = 0.25
 """Between SIGTERM and SIGKILL."""
 REAP_SECONDS: Final = 0.7
 """For SIGKILL to do its work; longer only where the kernel waits for a disk."""
+FLOOD_SECONDS: Final = 0.05
+"""Before the next read of a standard error that is never empty: a megabyte a second at most."""
 KILLED: Final = 128 + 9
 """The exit code of what was killed, by the shell's convention."""
 
@@ -72,6 +74,7 @@ class Run:
         stdin: int,
         stdout: int,
         on_line: Callable[[str], None],
+        on_dropped: Callable[[int], None],
         timeout: float,
     ) -> Run:
         """Start it and wait until the program runs.
@@ -83,18 +86,23 @@ class Run:
             stdin: what it reads; stays the caller's.
             stdout: what it writes; stays the caller's.
             on_line: hears what it writes to its standard error, in the watcher's thread.
+            on_dropped: hears how many lines of it were too many at once.
             timeout: seconds.
 
         Raises:
             StartFailed: it does not run.
         """
         began = time.monotonic()
+
+        def hears(descriptor: int) -> LastWords:
+            return LastWords(descriptor, on_line, on_dropped)
+
         try:
-            run = cls._spawn(nursery, watcher, plan, stdin, stdout, on_line, timeout)
+            run = cls._spawn(nursery, watcher, plan, stdin, stdout, hears, timeout)
         except _NoAnswer:
             # A nursery that was killed just now took the request along; there is a new one by now.
             left = began + timeout - time.monotonic()
-            run = cls._spawn(nursery, watcher, plan, stdin, stdout, on_line, left)
+            run = cls._spawn(nursery, watcher, plan, stdin, stdout, hears, left)
         run.begin(began)
         return run
 
@@ -113,11 +121,11 @@ class Run:
         plan: Plan,
         stdin: int,
         stdout: int,
-        on_line: Callable[[str], None],
+        hears: Callable[[int], LastWords],
         timeout: float,
     ) -> Run:
         reads, writes = os.pipe()
-        words = LastWords(reads, on_line)
+        words = hears(reads)
         try:
             try:
                 channel = nursery.spawn(plan, [stdin, stdout, writes])
@@ -225,8 +233,19 @@ class Run:
 
     def _hear_words(self) -> None:
         words = self._words
-        if words is not None and not words.read():
+        if words is None:
+            return
+        if not words.read():
             self._end_words()
+        elif words.busy:
+            # One that writes without end waits for its pipe, and keeps no thread of the host busy.
+            self._watcher.forget(words.descriptor)
+            self._watcher.call_later(FLOOD_SECONDS, self._listen_again)
+
+    def _listen_again(self) -> None:
+        words = self._words
+        if words is not None:
+            self._watcher.watch(words.descriptor, self._hear_words)
 
     def _hear_keeper(self) -> None:
         message, _ = self._receive()

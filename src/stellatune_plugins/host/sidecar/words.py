@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import select
+import time
 import unicodedata
 from collections.abc import Callable
 from typing import Final
 
 READ_BYTES: Final = 64 * 1024
+MOST_LINES: Final = 200
+"""Of one read; the rest is dropped, and counted."""
+_BUSY_SECONDS: Final = 0.02
 _PIPE_READS: Final = 20
 """More than a pipe holds."""
 MAX_LINE: Final = 4 * 1024
@@ -21,12 +25,17 @@ class LastWords:
     Args:
         descriptor: the reading end, ours from here on.
         on_line: hears each line, without what steers a terminal.
+        on_dropped: hears how many lines came in one go beyond ``MOST_LINES``.
     """
 
-    def __init__(self, descriptor: int, on_line: Callable[[str], None]) -> None:
+    def __init__(self, descriptor: int, on_line: Callable[[str], None], on_dropped: Callable[[int], None]) -> None:
         os.set_blocking(descriptor, False)
         self.descriptor = descriptor
+        self.busy = False
+        """Whether the last two reads came one right after the other."""
+        self._read_at = 0.0
         self._on_line = on_line
+        self._on_dropped = on_dropped
         self._open = b""
 
     def read(self) -> bool:
@@ -35,12 +44,16 @@ class LastWords:
             data = os.read(self.descriptor, READ_BYTES)
         except BlockingIOError:
             return True
+        now = time.monotonic()
+        self.busy, self._read_at = now - self._read_at < _BUSY_SECONDS, now
         *lines, self._open = (self._open + data).split(b"\n")
         while len(self._open) > MAX_LINE:
             lines.append(self._open[:MAX_LINE])
             self._open = self._open[MAX_LINE:]
-        for line in lines:
+        for line in lines[:MOST_LINES]:
             self._say(line)
+        if len(lines) > MOST_LINES:
+            self._on_dropped(len(lines) - MOST_LINES)
         return bool(data)
 
     def drain(self) -> None:
