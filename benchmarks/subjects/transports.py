@@ -61,6 +61,7 @@ def _opened(kind: TransportKind, behaviour: str) -> Iterator[SidecarChannel]:
             [sys.executable, "-I", str(CHILD), behaviour],
             stdin=offer.stdin,
             stdout=offer.stdout,
+            stderr=subprocess.DEVNULL,
             pass_fds=offer.inherited,
             env={**os.environ, **offer.environment},
         )
