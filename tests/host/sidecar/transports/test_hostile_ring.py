@@ -45,11 +45,12 @@ while True:
 CREEP = (
     PEER
     + """
+sent, received = (memoryview(ring)[16:32].cast("Q") for ring in maps)  # whole words: struct moves byte by byte
 position = 0
 while True:  # plausible positions, as fast as it goes, of bytes that nobody wrote
-    position = max(position, struct.unpack_from("=Q", rx, 24)[0] + rng.randrange(8193))
-    struct.pack_into("=Q", rx, 16, position)
-    struct.pack_into("=Q", tx, 24, struct.unpack_from("=Q", tx, 16)[0])
+    position = max(position, received[1] + rng.randrange(8193))
+    received[0] = position
+    sent[1] = sent[0]
 """
 )
 SABOTAGE = (
