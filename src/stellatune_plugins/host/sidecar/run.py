@@ -194,7 +194,7 @@ class Run:
         return self.code
 
     def on_end(self, function: Callable[[int], None]) -> None:
-        """Call with the exit code once nothing is left, in the watcher's thread; at once where that is so already."""
+        """Call with the exit code once nothing is left, in a thread of its own; at once where that is so already."""
         with self._lock:
             if self.code is None:
                 self._on_end.append(function)
@@ -260,9 +260,15 @@ class Run:
             pidfd, self._pidfd = self._pidfd, -1
             os.close(pidfd)
             waiting, self._on_end = self._on_end, []
-        for function in waiting:
-            function(code)
-        self._ended.set()
+        # They write files and tell others; the times of other sidecars do not wait for that.
+        threading.Thread(target=self._finish, args=(waiting, code), name="sidecar-end", daemon=True).start()
+
+    def _finish(self, waiting: list[Callable[[int], None]], code: int) -> None:
+        try:
+            for function in waiting:
+                function(code)
+        finally:
+            self._ended.set()
 
     def _end_words(self) -> None:
         words, self._words = self._words, None
