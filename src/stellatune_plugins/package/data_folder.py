@@ -35,7 +35,7 @@ def remove_data(home: Home, plugin: str) -> bool:
             gone.unlink()
         else:
             shutil.rmtree(gone)
-    except OSError as error:
+    except (OSError, RecursionError) as error:  # a sidecar may have made folders of any depth
         raise StoreFailed(
             f"the data folder could not be removed whole: {error}",
             plugin=plugin,

@@ -446,6 +446,13 @@ def send_from_a_pair_elsewhere(goal: Goal) -> Any:
         one.sendmsg([b"probe"], [], 0, goal["datagram"])
 
 
+@attempt()
+def send_from_a_raw_pair_elsewhere(goal: Goal) -> Any:
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_RAW)  # datagrams by another name
+    with one, other:
+        one.sendmsg([b"probe"], [], 0, goal["datagram"])
+
+
 @attempt("machine")
 def send_from_a_stream_pair_elsewhere(goal: Goal) -> Any:
     one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import msgspec
 
 from stellatune_plugins.errors import PluginFailure
 from stellatune_plugins.host.sidecar.interface import LaunchSpec
+from stellatune_plugins.host.sidecar.keeper.clearing import remove
 from stellatune_plugins.host.sidecar.keeper.plan import Limits
 from stellatune_plugins.host.sidecar.nursery import Nursery
 from stellatune_plugins.host.sidecar.request import channel_plan
@@ -95,7 +95,7 @@ class Hosted:
         except (OSError, RuntimeError) as error:
             raise PluginFailure("io", f"no sidecar can be started: {error}") from error
         with contextlib.ExitStack() as undo:
-            undo.callback(shutil.rmtree, private, ignore_errors=True)
+            undo.callback(remove, private)
             transports = Transports(
                 channel_plan(order.spec, order.tier),
                 folder=private,
@@ -214,7 +214,7 @@ class Hosted:
 
     def _ended(self, code: int) -> None:
         self.transports.ended()
-        shutil.rmtree(self._private, ignore_errors=True)
+        remove(self._private)
         with self._lock:
             self._over = True
         self._close_if_over()

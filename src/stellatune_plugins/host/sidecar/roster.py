@@ -6,13 +6,14 @@ import contextlib
 import logging
 import os
 import secrets
-import shutil
 import tempfile
 import threading
 from pathlib import Path
 from typing import Final
 
 import msgspec
+
+from stellatune_plugins.host.sidecar.keeper.clearing import remove
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class Roster:
         if folder is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink()
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
 
     def _tell(self) -> None:
         """A full disk keeps others from knowing, and no sidecar from running."""
@@ -145,7 +146,7 @@ def _remove_folder(folder: Path) -> None:
     with contextlib.suppress(OSError):
         ours = folder.name.startswith(FOLDER_PREFIX) and folder.is_absolute() and not folder.is_symlink()
         if ours and folder.is_dir() and folder.stat().st_uid == os.getuid():
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
 
 
 def _short_folder() -> Path:

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO, Final
 
 from . import confine
+from .clearing import remove
 from .crowd import Crowd
 from .kernel import PR_SET_CHILD_SUBREAPER, prctl
 from .plan import KILL, MAX_MESSAGE, STOP, Plan
-from .reaper import descendants, end_descendants, remove
+from .reaper import descendants, end_descendants
 
 _START_SECONDS: Final = 10.0
 """For bubblewrap to make its namespaces."""

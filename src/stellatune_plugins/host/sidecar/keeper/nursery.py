@@ -11,10 +11,11 @@ import socket
 import sys
 from typing import Final
 
+from .clearing import remove
 from .keep import Keeper
 from .kernel import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, prctl
 from .plan import MAX_EXTRA, MAX_MESSAGE, PLAIN_DESCRIPTORS, READY, receive
-from .reaper import end_descendants, remove
+from .reaper import end_descendants
 
 _IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 

@@ -38,14 +38,6 @@ def _has_children() -> bool:
     return True
 
 
-def remove(folder: str) -> None:
-    """A folder with all that is in it; what cannot be removed stays."""
-    import shutil  # noqa: PLC0415 - takes a third of a nursery's start
-
-    if folder:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _parent(pid: str) -> int:
     with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - likewise
         # The second field is the program's name in parentheses, with whatever that has in it.

@@ -33,7 +33,7 @@ _TTY_IOCTLS: Final = (0x5412, 0x541C, 0x541D, 0x540E)  # TIOCSTI, TIOCLINUX, TIO
 _AF_UNIX: Final = 1
 _NETWORK_FAMILIES: Final = (2, 10, 16)  # IPv4, IPv6, and netlink, which name look-ups ask for interfaces
 _SOCK_TYPES: Final = 0xF
-_SOCK_DGRAM: Final = 2
+_PAIRS: Final = (1, 5)  # SOCK_STREAM, SOCK_SEQPACKET
 
 _PR_SET_SECCOMP: Final = 22
 _SECCOMP_MODE_FILTER: Final = 2
@@ -255,9 +255,10 @@ class _Assembly:
         families = (*((_AF_UNIX,) if namespaces else ()), *(_NETWORK_FAMILIES if network else ()))
         self._call("socket", _one_of(0, families, found=_allow(), other=_errno(errno.EPERM)))
         if not namespaces:
-            # A connected pair is harmless, unless its ends can be pointed elsewhere as those of datagrams can.
-            pair = [_argument(1), (_AND, 0, 0, _SOCK_TYPES), (_EQUAL, 0, 1, _SOCK_DGRAM), _errno(errno.EPERM)]
-            self._call("socketpair", [*pair, _allow()])
+            # A connected pair is harmless, unless its ends can be pointed elsewhere as those of datagrams can, which
+            # the raw ones of Unix sockets are as well.
+            load, *tests = _one_of(1, _PAIRS, found=_allow(), other=_errno(errno.EPERM))
+            self._call("socketpair", [load, (_AND, 0, 0, _SOCK_TYPES), *tests])
             if not network:
                 for name in ("connect", "bind"):
                     self._call(name, [_errno(errno.EPERM)])
