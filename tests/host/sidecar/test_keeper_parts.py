@@ -20,13 +20,14 @@ from .conftest import Rig, hear, spec, until
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 @pytest.mark.parametrize("network", [True, False])
-@pytest.mark.parametrize("namespaces", [True, False])
+@pytest.mark.parametrize(("namespaces", "unix_sockets"), [(True, True), (True, False), (False, False)])
 def test_the_filter_is_a_program_that_ends(
-    machine: str, network: bool, namespaces: bool, monkeypatch: pytest.MonkeyPatch
+    machine: str, network: bool, namespaces: bool, unix_sockets: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every jump goes forward and stays inside, and every path ends in a verdict: what the kernel will check."""
     monkeypatch.setattr("platform.machine", lambda: machine)
-    code = list(struct.iter_unpack("=HBBI", seccomp.program(network=network, namespaces=namespaces)))
+    program = seccomp.program(network=network, namespaces=namespaces, unix_sockets=unix_sockets)
+    code = list(struct.iter_unpack("=HBBI", program))
     assert len(code) < 4096
     for place, (operation, true, false, _) in enumerate(code):
         if operation & 7 == 5:  # BPF_JMP
@@ -40,7 +41,7 @@ def test_the_filter_knows_no_other_machine(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
     assert not seccomp.supported()
     with pytest.raises(KeyError):
-        seccomp.program(network=False, namespaces=True)
+        seccomp.program(network=False, namespaces=True, unix_sockets=True)
 
 
 def test_numbers_are_no_calls_twice() -> None:

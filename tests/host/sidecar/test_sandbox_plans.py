@@ -6,8 +6,10 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from stellatune_plugins.host.sidecar.keeper.plan import Plan
 from stellatune_plugins.host.sidecar.sandbox import Confinement, Sandboxes, SandboxTier, make_plan
 from stellatune_plugins.host.sidecar.sandbox.audio import AudioAccess, find_audio
 from stellatune_plugins.host.sidecar.sandbox.confinement import interpreter
@@ -64,6 +66,32 @@ def test_the_network_is_there_where_granted(tmp_path: Path) -> None:
     assert "/etc/resolv.conf" not in without
     assert "--unshare-net" not in with_it
     assert "/etc/resolv.conf" in with_it
+
+
+def test_whom_tls_trusts_is_seen_and_no_key(tmp_path: Path) -> None:
+    """A host of root's, or of a group that may read keys, would hand them to its sidecars."""
+    seen = {Path(path) for path in bound(bubblewrap_options(confinement(tmp_path, network=True), WORKS))}
+    assert Path("/etc/ssl/certs") in seen
+    for key in ("/etc/ssl/private/server.key", "/etc/pki/tls/private/server.key", "/etc/pki/nssdb/key4.db"):
+        assert not seen & {Path(key), *Path(key).parents}
+
+
+def test_the_network_takes_unix_sockets_away_where_the_kernel_cannot_keep_them_apart(tmp_path: Path) -> None:
+    """Abstract ones belong to the network namespace. A sound server has none of those, and is no use without."""
+    older = msgspec.structs.replace(WORKS, scoped=False)
+    newer = msgspec.structs.replace(WORKS, scoped=True)
+
+    def plan(sandboxes: Sandboxes, *, network: bool, audio: AudioAccess | None = None) -> Plan:
+        asked = confinement(tmp_path, network=network, audio=audio)
+        return make_plan(asked, SandboxTier.BUBBLEWRAP, sandboxes)
+
+    assert plan(newer, network=True).unix_sockets
+    assert plan(newer, network=True).scoped
+    assert plan(older, network=False).unix_sockets
+    assert not plan(older, network=True).unix_sockets
+    assert plan(older, network=True, audio=AudioAccess()).unix_sockets
+    assert not make_plan(confinement(tmp_path), SandboxTier.LANDLOCK, newer).unix_sockets
+    assert make_plan(confinement(tmp_path, network=True), SandboxTier.NONE, older).unix_sockets
 
 
 def test_tokens_are_no_arguments(tmp_path: Path) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from stellatune_plugins.host.sidecar import TransportWish
+from stellatune_plugins.host.sidecar import SidecarHost, SidecarSettings, TransportWish
 from stellatune_plugins.host.sidecar.interface import LaunchSpec
 from stellatune_plugins.host.sidecar.keeper.clearing import remove
+from stellatune_plugins.host.sidecar.sandbox import SandboxTier, detect
 from stellatune_plugins.host.timeouts import HostTimeouts
 from stellatune_plugins.observe.events import SidecarExited
+from stellatune_plugins.package.grants import GrantKind
 
-from .conftest import TIERS, Rig, hear, in_tier, spec
+from .conftest import TIERS, Rig, hear, in_tier, lines_of, spec
 
 
 @pytest.fixture(params=TIERS[:2])
@@ -71,6 +76,47 @@ def test_the_end_of_a_sidecar_that_dug_deep_is_heard_of(caged: Rig) -> None:
     process.terminate(5_000)
     assert not folder.parent.exists()
     assert caged.of(SidecarExited)
+
+
+@pytest.mark.needs("bwrap")
+def test_the_network_opens_no_socket_of_the_desktop(tmp_path: Path) -> None:
+    """On a kernel that cannot keep a process from the abstract sockets of its network namespace."""
+    older = msgspec.structs.replace(detect(), scoped=False)
+    rig = Rig(tmp_path, settings=SidecarSettings(grace=0.5, tier=SandboxTier.BUBBLEWRAP))
+    rig.grant(GrantKind.SIDECAR_NETWORK, "sidecar.py")
+    host = SidecarHost(rig.home, rig.bus(), settings=rig.settings, sandboxes=older)
+    name = f"stellatune-trick-{os.getpid()}"
+    try:
+        with socket.socket(socket.AF_UNIX) as desktop, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+            desktop.bind(f"\0{name}")
+            desktop.listen()
+            journal.bind(f"\0{name}-datagram")
+            script = rig.script(
+                f"""
+                import socket
+
+                def connect():
+                    socket.socket(socket.AF_UNIX).connect("\\0{name}")
+
+                def send(kind):
+                    socket.socketpair(socket.AF_UNIX, kind)[0].sendmsg([b"x"], [], 0, "\\0{name}-datagram")
+
+                socket.socket(socket.AF_INET).close()
+                ways = (connect, lambda: send(socket.SOCK_DGRAM), lambda: send(socket.SOCK_RAW))
+                for number, way in enumerate(ways):
+                    try:
+                        way()
+                        print("reached", number)
+                    except PermissionError:
+                        print("stopped", number)
+                """
+            )
+            wishes = (TransportWish("unix-socket", 9, None), TransportWish("stdio", 1, None))
+            process = rig.serve(host).launch(LaunchSpec("instance", script, (), wishes, (), ()))
+            assert lines_of(process) == ["stopped 0", "stopped 1", "stopped 2"]
+    finally:
+        host.close()
+        rig.close()
 
 
 def test_removing_follows_no_link_and_heeds_no_mode(tmp_path: Path) -> None:

@@ -20,7 +20,13 @@ from stellatune_plugins.host.sidecar.nursery import Nursery
 from stellatune_plugins.host.sidecar.request import channel_plan
 from stellatune_plugins.host.sidecar.roster import Listed, Roster
 from stellatune_plugins.host.sidecar.run import Run, StartFailed
-from stellatune_plugins.host.sidecar.sandbox import Confinement, Sandboxes, SandboxTier, make_plan
+from stellatune_plugins.host.sidecar.sandbox import (
+    Confinement,
+    Sandboxes,
+    SandboxTier,
+    has_unix_sockets,
+    make_plan,
+)
 from stellatune_plugins.host.sidecar.sandbox.audio import find_audio
 from stellatune_plugins.host.sidecar.transports import GivenRules, Transports
 from stellatune_plugins.host.sidecar.watcher import Watcher
@@ -97,7 +103,12 @@ class Hosted:
         with contextlib.ExitStack() as undo:
             undo.callback(remove, private)
             transports = Transports(
-                channel_plan(order.spec, order.tier),
+                channel_plan(
+                    order.spec,
+                    unix_sockets=has_unix_sockets(
+                        order.tier, machinery.sandboxes, network=order.network, audio=order.audio
+                    ),
+                ),
                 folder=private,
                 timeouts=machinery.timeouts,
                 # Without a sandbox it has the host's network whatever was granted.

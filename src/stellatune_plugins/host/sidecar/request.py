@@ -8,7 +8,6 @@ from typing import Final
 
 from stellatune_plugins.errors import PluginFailure
 from stellatune_plugins.host.sidecar.interface import LaunchSpec, TransportWish
-from stellatune_plugins.host.sidecar.sandbox.tiers import SandboxTier
 from stellatune_plugins.host.sidecar.transports import ChannelPlan
 from stellatune_plugins.package.manifest import SidecarScope, TransportKind
 
@@ -49,13 +48,9 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def channel_plan(spec: LaunchSpec, tier: SandboxTier) -> ChannelPlan:
-    """The channels that can be offered in a tier.
-
-    Landlock does not say which Unix sockets a process may reach, so there it gets none, and that transport is left
-    out; the next in the order takes its place.
-    """
-    without = {TransportKind.UNIX_SOCKET.value} if tier is SandboxTier.LANDLOCK else set()
+def channel_plan(spec: LaunchSpec, *, unix_sockets: bool) -> ChannelPlan:
+    """The channels that can be offered. Where a sidecar gets no Unix sockets, the next in the order takes its place."""
+    without = set() if unix_sockets else {TransportKind.UNIX_SOCKET.value}
     env = spec.env
     if without:
         env = tuple((name, value) for name, value in env if value.strip() or not _UNIX_SOCKET.fullmatch(name.upper()))

@@ -29,7 +29,7 @@ class Doors:
         options = list(plan.options)
         self.descriptors = [self.tells, self.waits]
         if plan.filtered:
-            code = seccomp.program(network=plan.network, namespaces=True)
+            code = seccomp.program(network=plan.network, namespaces=True, unix_sockets=plan.unix_sockets)
             self.descriptors.append(above(_file("filter", code), floor))
             options += ["--seccomp", str(self.descriptors[-1])]
         options += ["--json-status-fd", str(self.tells), "--block-fd", str(self.waits)]
@@ -90,7 +90,7 @@ def become(
         prctl(PR_SET_NO_NEW_PRIVS, 1)
         landlock.restrict_files(plan.rules, network=plan.network)
         drop_capabilities()
-        seccomp.install(seccomp.program(network=plan.network, namespaces=False))
+        seccomp.install(seccomp.program(network=plan.network, namespaces=False, unix_sockets=plan.unix_sockets))
     elif plan.tier == "none":
         prctl(PR_SET_NO_NEW_PRIVS, 1)
     else:

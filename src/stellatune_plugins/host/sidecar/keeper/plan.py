@@ -53,6 +53,8 @@ class Plan:
     """With the system call filter, which a machine of an unknown kind does not have."""
     scoped: bool = False
     """bubblewrap within Landlock's scope for signals and abstract sockets."""
+    unix_sockets: bool = True
+    """In the filter."""
     limits: Limits = field(default_factory=Limits)
     rules: list[tuple[str, str]] = field(default_factory=list)
     """Landlock: path, and ``list``, ``read``, ``write`` or ``device``."""

@@ -183,18 +183,20 @@ def supported() -> bool:
     return platform.machine() in _MACHINES
 
 
-def program(*, network: bool, namespaces: bool) -> bytes:
+def program(*, network: bool, namespaces: bool, unix_sockets: bool) -> bytes:
     """The filter as the kernel takes it, an array of ``struct sock_filter``.
 
     Args:
         network: internet sockets are allowed.
-        namespaces: the process has file system, network, IPC and process namespaces of its own. Without them it gets
-            no named Unix sockets, since Landlock does not say which ones it may reach.
+        namespaces: the process has file system, IPC and process namespaces of its own.
+        unix_sockets: it may make Unix sockets, and not just pairs that lead nowhere else.
 
     Raises:
         KeyError: a machine of an unknown kind.
     """
-    return _Assembly(_MACHINES[platform.machine()]).build(network=network, namespaces=namespaces)
+    return _Assembly(_MACHINES[platform.machine()]).build(
+        network=network, namespaces=namespaces, unix_sockets=unix_sockets
+    )
 
 
 def install(code: bytes) -> None:
@@ -217,7 +219,7 @@ class _Assembly:
         self._machine = machine
         self._code: list[tuple[int, int, int, int]] = []
 
-    def build(self, *, network: bool, namespaces: bool) -> bytes:
+    def build(self, *, network: bool, namespaces: bool, unix_sockets: bool) -> bytes:
         self._head()
         for name in self._refused(namespaces=namespaces):
             self._call(name, [_errno(errno.EPERM)])
@@ -232,7 +234,7 @@ class _Assembly:
         for name, everybody in (("setpriority", 2), ("ioprio_set", 3)):  # 2 and 3: all processes of a user
             own = _one_of(1, (0,), found=_allow(), other=_errno(errno.EPERM))
             self._call(name, [_argument(0), (_EQUAL, 0, 1, everybody), _errno(errno.EPERM), *own])
-        self._sockets(network=network, namespaces=namespaces)
+        self._sockets(network=network, unix_sockets=unix_sockets)
         self._code.append(_allow())
         return b"".join(struct.pack("=HBBI", *instruction) for instruction in self._code)
 
@@ -251,10 +253,10 @@ class _Assembly:
         names = [name for name in _NUMBERS if name not in _JUDGED]
         return names[: names.index(_NO_NAMESPACES_FROM)] if namespaces else names
 
-    def _sockets(self, *, network: bool, namespaces: bool) -> None:
-        families = (*((_AF_UNIX,) if namespaces else ()), *(_NETWORK_FAMILIES if network else ()))
+    def _sockets(self, *, network: bool, unix_sockets: bool) -> None:
+        families = (*((_AF_UNIX,) if unix_sockets else ()), *(_NETWORK_FAMILIES if network else ()))
         self._call("socket", _one_of(0, families, found=_allow(), other=_errno(errno.EPERM)))
-        if not namespaces:
+        if not unix_sockets:
             # A connected pair is harmless, unless its ends can be pointed elsewhere as those of datagrams can, which
             # the raw ones of Unix sockets are as well.
             load, *tests = _one_of(1, _PAIRS, found=_allow(), other=_errno(errno.EPERM))

@@ -37,10 +37,16 @@ NETWORK_SETTINGS: Final = (
     "/etc/gai.conf",
     "/etc/services",
     "/etc/protocols",
-    "/etc/ssl",
+    "/etc/ssl/certs",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/openssl.cnf",
     "/etc/ca-certificates",
-    "/etc/pki",
+    "/etc/pki/ca-trust",
+    "/etc/pki/tls/certs",
+    "/etc/pki/tls/cert.pem",
+    "/etc/pki/tls/openssl.cnf",
 )
+"""Name look-ups, and whom TLS trusts: not the keys beside that, which a host of some group or root could read."""
 _OURS: Final = Path(stellatune_plugins.__file__).parent
 
 

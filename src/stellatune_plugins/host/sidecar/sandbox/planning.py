@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 
-from stellatune_plugins.host.sidecar.keeper import landlock
 from stellatune_plugins.host.sidecar.keeper.plan import Plan
 from stellatune_plugins.host.sidecar.sandbox.audio import DEVICES, AudioAccess
 from stellatune_plugins.host.sidecar.sandbox.confinement import Confinement
@@ -28,12 +27,26 @@ def make_plan(confinement: Confinement, tier: SandboxTier, sandboxes: Sandboxes)
         numbers=list(confinement.inherited),
         network=confinement.network,
         filtered=sandboxes.filtered,
-        scoped=landlock.abi() >= landlock.NEEDED_ABI,
+        scoped=sandboxes.scoped,
+        unix_sockets=has_unix_sockets(
+            tier, sandboxes, network=confinement.network, audio=confinement.audio is not None
+        ),
         limits=confinement.limits,
         rules=landlock_rules(confinement) if tier is SandboxTier.LANDLOCK else [],
         bubblewrap=sandboxes.bubblewrap or "" if wrapped else "",
         options=bubblewrap_options(confinement, sandboxes) if wrapped else [],
     )
+
+
+def has_unix_sockets(tier: SandboxTier, sandboxes: Sandboxes, *, network: bool, audio: bool) -> bool:
+    """Whether a sidecar gets Unix sockets. Not where they would reach other programs of the user.
+
+    Landlock does not say which named ones. Abstract ones belong to the network namespace: in the host's, a window
+    system or an input method listens, and only a newer kernel keeps it apart. A sound server needs them all the same.
+    """
+    if tier is SandboxTier.LANDLOCK:
+        return False
+    return tier is SandboxTier.NONE or sandboxes.scoped or audio or not network
 
 
 def landlock_rules(confinement: Confinement) -> list[tuple[str, str]]:

@@ -40,6 +40,8 @@ class Sandboxes(msgspec.Struct, frozen=True, kw_only=True):
     landlock_problem: str = ""
     filtered: bool = False
     """System call filters are known for this kind of machine."""
+    scoped: bool = False
+    """Landlock can keep processes from others' abstract sockets and from signalling them."""
 
     def choose(self, *, unsandboxed: bool = False, only: SandboxTier | None = None) -> SandboxTier | None:
         """The strongest tier; ``None`` where a sidecar may not run.
@@ -76,6 +78,7 @@ def detect() -> Sandboxes:
         landlock=not missing,
         landlock_problem=missing,
         filtered=filtered,
+        scoped=landlock.abi() >= landlock.NEEDED_ABI,
     )
 
 
