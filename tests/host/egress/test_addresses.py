@@ -10,6 +10,7 @@ import pytest
 
 from stellatune_plugins.host.egress import Reach, judge
 from stellatune_plugins.host.egress.addresses import usable
+from stellatune_plugins.host.egress.own import is_this_machine
 
 KINDS = {
     "public": "1.1.1.1 8.8.8.8 93.184.216.34 100.63.255.255 100.128.0.1 126.255.255.255 128.0.0.1 172.15.255.255 "
@@ -90,3 +91,12 @@ def test_a_mapped_address_is_connected_to_as_what_it_is() -> None:
     """Not by way of an IPv6 socket."""
     assert usable("::ffff:1.2.3.4") == "1.2.3.4"
     assert usable("2606:4700::1111") == "2606:4700::1111"
+
+
+def test_this_machine_knows_its_own_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what can be bound here; where everything can be, that says nothing."""
+    assert is_this_machine("127.0.0.1")
+    assert not is_this_machine("1.1.1.1")
+    assert not is_this_machine("2606:4700::1111")
+    monkeypatch.setattr("socket.socket.bind", lambda *_: None)
+    assert not is_this_machine("1.1.1.1")

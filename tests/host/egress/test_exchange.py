@@ -347,6 +347,20 @@ def test_local_names_need_their_own_grant(bench: Bench) -> None:
         assert bench.denials[0].grant == f"local:{site}"
 
 
+def test_a_public_address_of_this_machine_is_a_local_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A firewall that keeps the world from it does not stand between the machine and itself."""
+    monkeypatch.setattr("stellatune_plugins.host.egress.guard.is_this_machine", "1.1.1.2".__eq__)
+    names = Names({"one.example": ["1.1.1.1"], "two.example": ["1.1.1.2"], "six.example": ["::ffff:1.1.1.2"]})
+    with Listener(Web(lambda request: response(200, b"[]"))) as listener:
+        detour = Detour(listener.port)
+        network = bench.network("host:http://*", "local:http://six.example", resolver=names, connector=detour)
+        assert network.http.fetch_json("http://one.example/") == "[]"
+        assert network.http.fetch_json("http://six.example/") == "[]"
+        assert case_of(lambda: network.http.fetch_json("http://two.example/")) == "denied"
+        assert [address for address, _ in detour.went] == ["1.1.1.1", "1.1.1.2"]
+        assert bench.denials[0].grant == "local:http://two.example"
+
+
 @pytest.mark.parametrize("address", ["169.254.169.254", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::"])  # noqa: S104
 def test_no_grant_opens_what_is_nowhere(address: str, bench: Bench) -> None:
     """Cloud metadata, the unspecified address and the rest: not even under a local grant's name."""

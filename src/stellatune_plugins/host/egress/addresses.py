@@ -34,6 +34,8 @@ class Verdict(NamedTuple):
 
 
 PUBLIC: Final = Verdict(Reach.PUBLIC, "public")
+OWN: Final = Verdict(Reach.LOCAL, "this machine's own")
+"""A public address of this machine, which the address itself does not tell."""
 
 
 def _local(kind: str) -> Verdict:

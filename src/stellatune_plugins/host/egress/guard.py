@@ -10,10 +10,11 @@ from typing import Final
 
 from stellatune_plugins.errors import PluginFailure
 from stellatune_plugins.host.deadline import Deadline
-from stellatune_plugins.host.egress.addresses import Reach, judge, usable
+from stellatune_plugins.host.egress.addresses import OWN, Reach, judge, usable
 from stellatune_plugins.host.egress.failures import ConnectionLost
 from stellatune_plugins.host.egress.hosts import bare, is_literal
 from stellatune_plugins.host.egress.interface import Connector, EgressAuthority, Resolver
+from stellatune_plugins.host.egress.own import is_this_machine
 from stellatune_plugins.host.egress.pace import AT_ONCE, Pace, Slots
 from stellatune_plugins.host.egress.urls import DEFAULT_PORTS
 from stellatune_plugins.host.egress.wire import Wire, connect_socket
@@ -106,6 +107,8 @@ class EgressGuard:
             verdict = judge(address)
             if verdict.reach is Reach.NOWHERE:
                 raise self._authority.denied("connect to", f"{where} at a {verdict.kind} address", None)
+            if verdict.reach is Reach.PUBLIC and is_this_machine(usable(address)):
+                verdict = OWN
             if verdict.reach is Reach.LOCAL and not self._authority.may_reach_local(scheme, host, port):
                 raise self._authority.denied("connect to", f"{where} at a {verdict.kind} address", f"local:{where}")
         return list(dict.fromkeys(map(usable, found)))[:MAX_TRIED]
