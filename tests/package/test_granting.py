@@ -483,6 +483,20 @@ def test_running_unsandboxed_is_granted_anew(
     assert texts(grants.granted(new.manifest)) == ["sidecar:helper"]
 
 
+def test_other_files_of_the_same_version_are_another_version(
+    store: InstallStore, grants: Grants, make_folder: Callable[..., Path]
+) -> None:
+    """Its program is another one, and what was not asked for in between is granted anew, too."""
+    asks = {"permissions": {"sidecars": [{"id": "helper"}], **HOSTS["permissions"]}}
+    less = {"permissions": {"sidecars": [{"id": "helper"}]}}
+    old = store.install(make_folder("old", version="1.0.0", **asks))
+    wanted = ["sidecar:helper", "unsandboxed:helper", "host:*.example.org"]
+    assert len(grants.grant(old.manifest, map(parse_grant, wanted))) == 3
+    store.upgrade(make_folder("less", version="1.0.0", **less))
+    again = store.upgrade(make_folder("again", version="1.0.0", **asks, files={"x": b""}), accept=lambda _: True)
+    assert texts(grants.granted(again.manifest)) == ["sidecar:helper"]
+
+
 @pytest.mark.parametrize("defer", [False, True])
 def test_a_plugin_of_the_same_name_inherits_nothing(
     store: InstallStore, grants: Grants, make_folder: Callable[..., Path], *, defer: bool

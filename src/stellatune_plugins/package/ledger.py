@@ -143,12 +143,11 @@ class Ledger:
             for item in accepted:
                 self._record(connection, plugin, after, AuditAction.ACCEPTED, item)
             carried = frozenset(filter(keep, self._rows(connection, plugin, before)))
-            if before != after:
-                stale = self._rows(connection, plugin, after)
-                for grant in sorted(stale - carried):
-                    self._delete(connection, plugin, after, grant, AuditAction.FORGOTTEN)
-                for grant in sorted(carried - stale):
-                    self._insert(connection, plugin, after, grant, AuditAction.CARRIED_OVER)
+            stale = self._rows(connection, plugin, after)  # the same rows, where other files have the same version
+            for grant in sorted(stale - carried):
+                self._delete(connection, plugin, after, grant, AuditAction.FORGOTTEN)
+            for grant in sorted(carried - stale):
+                self._insert(connection, plugin, after, grant, AuditAction.CARRIED_OVER)
             self._forget(connection, plugin, besides={before, after})
             return carried
 
