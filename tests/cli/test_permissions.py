@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from stellatune_plugins.cli.app import run as run_here
 from stellatune_plugins.cli.bundled import bundled_packages
@@ -272,6 +274,19 @@ def test_a_person_is_asked_at_first_use(start: Start, run: Run, home: Path, answ
     assert "May dev.stellatune.lrclib connect to lrclib.net by https? [yes/no] (no)" in shown
     assert ("granted; run the command again" in shown) is bool(granted)
     assert run("plugin", "info", "dev.stellatune.lrclib", "--json").json["granted"] == granted
+
+
+def test_a_render_asks_at_first_use_too(start: Start, run: Run, home: Path, tmp_path: Path) -> None:
+    """What failed one of several inputs is asked for once, after the report."""
+    run("plugin", "install", "device")
+    music = tmp_path / "music.wav"
+    soundfile.write(music, np.zeros((100, 2)), 44_100)
+    command = ("render", music, music, "--sink", "dev.stellatune.device", "--runtime", "wasm", "--home", home)
+    code, _, shown = _talk(start, b"yes\n", *command)
+    assert code == 1
+    assert shown.count("May dev.stellatune.device run the program device, in a sandbox? [yes/no] (no)") == 1
+    assert "granted; run the command again" in shown
+    assert run("plugin", "info", "dev.stellatune.device", "--json").json["granted"] == ["sidecar:device"]
 
 
 def test_a_program_is_not_asked_at_first_use(run: Run) -> None:

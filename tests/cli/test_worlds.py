@@ -258,3 +258,63 @@ def test_one_sinks_targets_are_listed(install: Command, stellatune: Command) -> 
     install(AbilityKind.OUTPUT_SINK, "org.example.broken", "targets:garbage")
     assert [entry["plugin"] for entry in stellatune("devices", "--sink", SINK, "--json")["sinks"]] == [SINK]
     assert stellatune("devices", "--sink", "org.example.broken", "--json", code=1)["error"]["code"] == "guest-contract"
+
+
+# --- playing ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    """As many frames as ``sink_actor.c`` holds, at a rate that it does not take."""
+    path = tmp_path / "short.wav"
+    soundfile.write(path, MUSIC[:100], 96_000, subtype="FLOAT")
+    return path
+
+
+def test_files_are_played_to_a_sink(install: Command, stellatune: Command, short: Path, tmp_path: Path) -> None:
+    """One after the other, at the rate that the sink agreed to; no file is made."""
+    install(AbilityKind.OUTPUT_SINK, SINK)
+    before = sorted(tmp_path.iterdir())
+    command = ("render", short, short, "--sink", SINK, "--runtime", "wasm", "--target", '{"id": "memory"}')
+    reports = stellatune(*command, "--json")["reports"]
+    assert [(r["output"], r["frames_in"], r["output_spec"]["sample_rate"]) for r in reports] == [
+        (SINK, 100, 48_000)
+    ] * 2
+    assert [warning.split(":")[0] for r in reports for warning in r["warnings"]] == ["resampled to 48000 Hz"] * 2
+    assert "2 of 2 files" in stellatune(*command)
+    assert sorted(tmp_path.iterdir()) == sorted({*before, tmp_path / "home"})
+
+
+def test_a_rate_that_the_sink_does_not_take_is_an_error(install: Command, stellatune: Command, short: Path) -> None:
+    """Where it was asked for; the one that it takes is said."""
+    install(AbilityKind.OUTPUT_SINK, SINK)
+    text = stellatune("render", short, "--sink", SINK, "--runtime", "wasm", "--rate", "96000", code=2)
+    assert "the target does not play 96000 Hz" in text
+    assert "48000 Hz is the nearest" in text
+
+
+def test_a_sink_that_refuses_is_an_error(install: Command, stellatune: Command, short: Path) -> None:
+    """Its own words are shown, with its name."""
+    install(AbilityKind.OUTPUT_SINK, SINK, "open:refuse")
+    failed = stellatune("render", short, "--sink", SINK, "--runtime", "wasm", "--json", code=1)
+    assert (failed["error"]["plugin"], failed["error"]["code"]) == (SINK, "plugin-error")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["-o", "x.wav", "--sink", SINK],
+        ["-o", "x.wav", "--target", "{}"],
+        ["--sink", SINK, "--target", "{"],
+        ["--sink", SINK, "--target", "[]"],
+        ["--sink", SINK, "--format", "wav"],
+        ["--sink", SINK, "--jobs", "2"],
+        ["--sink", SINK, "--plot", "x.png"],
+        ["--sink", SINK, "--force"],
+    ],
+    ids=lambda options: " ".join(options) or "neither",
+)
+def test_wrong_usage_of_playing(stellatune: Command, short: Path, options: list[str]) -> None:
+    """Is told as such, before anything is loaded."""
+    assert "error[usage]" in stellatune("render", short, *options, code=2)

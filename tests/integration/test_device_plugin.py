@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from pulse_server import SINK, PulseServer, in_one_of, noise, pulse_server
 
+from stellatune_plugins.cli.app import run
 from stellatune_plugins.contract import OutputSinkSession
 from stellatune_plugins.errors import PluginFailure
 from stellatune_plugins.model import AudioSpec, Block, Home, RuntimeRoute, SampleRate
@@ -124,6 +126,29 @@ def test_bit_for_bit(sink: OutputSinkSession, server: PulseServer) -> None:
             sink.flush()
             assert sink.status().queued_samples == 0
             recording.wait_for_silence(server.rate // 20)
+        assert np.array_equal(recording.sound(), music)
+
+    in_one_of(4, attempt)
+
+
+def test_a_file_is_played_bit_for_bit(
+    stage: Stage, server: PulseServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As a user does it: the sandboxed decoder, the command line, the sandboxed sink."""
+    stage.grant(*GRANTS)
+    decoder = PACKAGE.with_name("dev.stellatune.flac")
+    InstallStore(stage.home.plugins, stage.bus, grants=Grants(stage.home, stage.bus)).install(decoder)
+    music = np.round(noise(44100, 2) * np.float32(32767)) / np.float32(32768)
+    path = tmp_path / "music.flac"
+    soundfile.write(path, music, 44100, subtype="PCM_16")
+    command = ["render", str(path), "--runtime", "wasm", "--sink", PLUGIN, "--target", target(), "--json"]
+
+    def attempt() -> None:
+        with server.recording() as recording:
+            assert run([*command, "--home", str(stage.home.root)]) == 0
+            recording.wait_for_silence(44100 // 20)
+        report = json.loads(capfd.readouterr().out)["reports"][0]
+        assert (report["output"], report["frames_out"]) == (PLUGIN, 44100)
         assert np.array_equal(recording.sound(), music)
 
     in_one_of(4, attempt)

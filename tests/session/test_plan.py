@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stellatune_plugins.errors import InputUnreadable, UsageError
-from stellatune_plugins.session import RenderOptions, plan_batch
+from stellatune_plugins.session import RenderOptions, plan_batch, plan_playing
 
 EXTENSIONS = {"flac", "mp3"}
 
@@ -97,3 +97,32 @@ def test_the_same_input_twice_is_one_output_twice(library: Path, tmp_path: Path)
     """Naming a file twice is no collision of two inputs, and makes one job."""
     plan = plan_batch([library / "a.flac", library / "a.flac"], tmp_path / "out", extensions=EXTENSIONS)
     assert len(plan.jobs) == 1
+
+
+def test_what_is_played_comes_in_order(library: Path) -> None:
+    """Files as they were named, a folder's by name; every job knows the target, and none is a file's."""
+    plan = plan_playing(
+        [str(library / "B.MP3"), str(library)], sink="sink", target_json='{"a": 1}', extensions=EXTENSIONS
+    )
+    names = [str(Path(job.input).relative_to(library)) for job in plan.jobs]
+    assert names == ["B.MP3", "B.MP3", "a.flac", "cd1/x.flac", "cd2/x.flac"]
+    assert {(job.output, job.target, job.item) for job in plan.jobs} == {("sink", '{"a": 1}', None)}
+
+
+def test_a_sources_tracks_are_played_as_they_are_named() -> None:
+    """Not as paths."""
+    plan = plan_playing(["x:track/2", '{"id": 1, "title": "One"}'], sink="sink", items=True)
+    assert [(job.input, job.item) for job in plan.jobs] == [
+        ("x:track/2", "x:track/2"),
+        ("One", '{"id": 1, "title": "One"}'),
+    ]
+    assert {(job.output, job.target) for job in plan.jobs} == {("sink", "{}")}
+
+
+def test_nothing_to_play_is_an_error(library: Path, tmp_path: Path) -> None:
+    """No input, one that is not there, a folder without music."""
+    with pytest.raises(UsageError):
+        plan_playing([], sink="sink")
+    for missing in (tmp_path / "none", library / ".trash"):
+        with pytest.raises(InputUnreadable):
+            plan_playing([str(missing)], sink="sink")

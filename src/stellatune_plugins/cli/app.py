@@ -21,7 +21,7 @@ _HERE = "stellatune_plugins.cli"
 
 
 _COMMANDS = {
-    "render": "Send audio files through a chain of plugins.",
+    "render": "Send audio files through a chain of plugins, into files or to a device.",
     "lyrics": "Print the lyrics of a track, or search a provider for them.",
     "devices": "List where music can go: the targets of every output sink.",
     "doctor": "Check that everything here works.",
@@ -132,7 +132,7 @@ def _offer(error: StellatuneError, tokens: Sequence[str]) -> None:
     from stellatune_plugins.cli.first_use import offer  # noqa: PLC0415 - hardly ever
 
     try:
-        offer(error, Common(home=_home(tokens)))
+        offer(error.plugin, error.details.get("grant"), Common(home=_home(tokens)))
     except StellatuneError as other:
         failures.show(other, as_json=False)
 

@@ -36,6 +36,16 @@ def parse(text: str, option: str = "--dsp") -> PluginSpec:
     return PluginSpec(plugin, type_id or None, _checked(option, text, config))
 
 
+def parse_json(text: str, option: str) -> str:
+    """Read an option that is a JSON object, or ``@FILE`` with one in it; gives the JSON text.
+
+    Raises:
+        UsageError: as :func:`parse`.
+    """
+    value = _read(option, text, Path(text[1:])) if text.startswith("@") else text
+    return _checked(option, text, value, what="the value", example='\'{"backend": "pulseaudio"}\'')
+
+
 def _read(option: str, text: str, path: Path) -> str:
     try:
         with path.open("rb") as file:
@@ -50,14 +60,21 @@ def _read(option: str, text: str, path: Path) -> str:
         raise _wrong(option, text, f"{path} is not UTF-8 text") from error
 
 
-def _checked(option: str, text: str, config: str) -> str:
+def _checked(
+    option: str,
+    text: str,
+    config: str,
+    *,
+    what: str = "the configuration",
+    example: str = "'dev.stellatune.gain={\"gain_db\": -3}'",
+) -> str:
     try:
         value: Any = json.loads(config, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        hint = "quote the JSON for the shell: 'dev.stellatune.gain={\"gain_db\": -3}'"
-        raise _wrong(option, text, f"the configuration is not JSON: {error}", hint=hint) from error
+        hint = f"quote the JSON for the shell: {example}"
+        raise _wrong(option, text, f"{what} is not JSON: {error}", hint=hint) from error
     if not isinstance(value, dict):
-        raise _wrong(option, text, "the configuration is not a JSON object")
+        raise _wrong(option, text, f"{what} is not a JSON object")
     return config
 
 

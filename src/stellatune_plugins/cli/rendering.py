@@ -13,11 +13,12 @@ import msgspec
 
 from stellatune_plugins.cli import failures
 from stellatune_plugins.cli.entry import EXIT_FAILED, EXIT_OK, EXIT_USAGE
+from stellatune_plugins.cli.first_use import offer
 from stellatune_plugins.cli.options import Common
 from stellatune_plugins.cli.output import print_json, print_text
 from stellatune_plugins.cli.plugin_spec import PluginSpec
 from stellatune_plugins.cli.progress import Bars
-from stellatune_plugins.cli.report_text import report_text
+from stellatune_plugins.cli.report_text import report_text, times
 from stellatune_plugins.cli.runtime import decodable_extensions, prepare
 from stellatune_plugins.cli.workbench import Workbench
 from stellatune_plugins.errors import OutputExists, UsageError
@@ -35,6 +36,7 @@ from stellatune_plugins.session import (
     RenderReport,
     plan_batch,
     plan_items,
+    plan_playing,
     run_batch,
 )
 from stellatune_plugins.session.chain_builder import StageRequest
@@ -61,7 +63,9 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What the user asked for; see the options of ``stellatune render``."""
 
     inputs: tuple[str, ...]
-    output: Path
+    output: Path | None
+    sink: PluginSpec | None
+    target_json: str | None
     stages: tuple[PluginSpec, ...]
     decoder: PluginSpec | None
     source: PluginSpec | None
@@ -82,29 +86,47 @@ def carry_out(wish: Wish, common: Common) -> int:
     stages = [StageRequest(*stage) for stage in wish.stages]
     with Workbench(common) as bench:
         plan = _plan(wish, bench, options, stages)
-        plan = _with_pictures(plan, wish.plot, wish.output, force=wish.force)
+        if wish.plot is not None and wish.output is not None:
+            plan = _with_pictures(plan, wish.plot, wish.output, force=wish.force)
         named = _named(wish)
         if named:
             prepare(bench.home, named, wish.route, bench.bus, bench.compile_note)
         started = time.perf_counter()
         with Bars(len(plan.jobs)) as bars:
-            outcomes = run_batch(plan, wish.jobs or _processors(), _teller(bars, bench.bus.emit))
+            outcomes = run_batch(plan, _at_once(wish), _teller(bars, bench.bus.emit))
         seconds = time.perf_counter() - started
     if common.json:
         _show_json(outcomes, seconds)
     else:
         _show_text(outcomes, seconds)
+        _offer(outcomes, common)
     return _exit_code(outcomes)
 
 
 def _plan(wish: Wish, bench: Workbench, options: RenderOptions, stages: Sequence[StageRequest]) -> BatchPlan:
-    """From inputs to jobs: files and folders, or a source's tracks."""
-    decoder, source = (None if spec is None else PluginChoice(*spec) for spec in (wish.decoder, wish.source))
-    runtime = runtime_spec(bench.home, wish.route, stages, decoder=decoder, source=source, strict=wish.strict)
-    if source is not None:
+    """From inputs to jobs: files and folders, or a source's tracks; to files, or to a sink."""
+    decoder, source, sink = (
+        None if spec is None else PluginChoice(*spec) for spec in (wish.decoder, wish.source, wish.sink)
+    )
+    runtime = runtime_spec(
+        bench.home, wish.route, stages, decoder=decoder, source=source, sink=sink, strict=wish.strict
+    )
+    if source is not None and wish.output is not None:
         return plan_items(wish.inputs, wish.output, options=options, runtime=runtime)
-    folders = any(Path(path).is_dir() for path in wish.inputs)
+    folders = source is None and any(Path(path).is_dir() for path in wish.inputs)
     extensions = decodable_extensions(bench.home, wish.route, bench.bus) if folders else ()
+    if wish.output is None:
+        name = "" if sink is None else sink.plugin
+        target = wish.target_json or "{}"
+        return plan_playing(
+            wish.inputs,
+            sink=name,
+            target_json=target,
+            items=source is not None,
+            extensions=extensions,
+            options=options,
+            runtime=runtime,
+        )
     return plan_batch(wish.inputs, wish.output, extensions=extensions, options=options, runtime=runtime)
 
 
@@ -115,13 +137,13 @@ def _named(wish: Wish) -> list[tuple[AbilityKind, PluginSpec]]:
         named.append((AbilityKind.DECODER, wish.decoder))
     if wish.source is not None:
         named.append((AbilityKind.SOURCE, wish.source))
+    if wish.sink is not None:
+        named.append((AbilityKind.OUTPUT_SINK, wish.sink))
     return named
 
 
-def _with_pictures(plan: BatchPlan, plot: Path | None, output: Path, *, force: bool) -> BatchPlan:
+def _with_pictures(plan: BatchPlan, plot: Path, output: Path, *, force: bool) -> BatchPlan:
     """Say for every job where its picture goes."""
-    if plot is None:
-        return plan
     if len(plan.jobs) == 1 and not plot.is_dir():
         if plot.suffix.lower() != ".png":
             raise UsageError(f"--plot {plot}: a picture is a PNG", hint="name a file that ends in .png")
@@ -139,6 +161,11 @@ def _with_pictures(plan: BatchPlan, plot: Path | None, output: Path, *, force: b
 
 def _below(path: Path, folder: Path) -> Path:
     return path.relative_to(folder) if path.is_relative_to(folder) and path != folder else Path(path.name)
+
+
+def _at_once(wish: Wish) -> int:
+    """Files at the same time; music is played one after the other."""
+    return 1 if wish.sink is not None else wish.jobs or _processors()
 
 
 def _processors() -> int:
@@ -191,8 +218,19 @@ def _show_text(outcomes: Sequence[RenderReport | RenderFailure], seconds: float)
         audio = sum(report.audio_seconds for report in reports)
         print_text(
             f"{len(reports)} of {len(outcomes)} files, {audio:.0f} s of audio in {seconds:.1f} s: "
-            f"{audio / seconds:.0f} times real time"
+            f"{times(audio / seconds)} real time"
         )
+
+
+def _offer(outcomes: Sequence[RenderReport | RenderFailure], common: Common) -> None:
+    """Where plugins were denied something: ask for it, each thing once."""
+    denied = {
+        (error["plugin"], error["details"]["grant"])
+        for outcome in outcomes
+        if isinstance(outcome, RenderFailure) and (error := outcome.error).get("details", {}).get("grant") is not None
+    }
+    for plugin, grant in sorted(denied):
+        offer(plugin, grant, common)
 
 
 def _exit_code(outcomes: Sequence[RenderReport | RenderFailure]) -> int:

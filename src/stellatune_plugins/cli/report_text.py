@@ -21,7 +21,7 @@ def _lines(report: RenderReport) -> Iterator[str]:
         spec += f" -> {report.output_spec}"
     yield (
         f"  {duration(report.audio_seconds)} of {printable(report.input_codec)}, {spec}, in "
-        f"{duration(report.wall_seconds)}: {report.times_real_time:.0f} times real time"
+        f"{duration(report.wall_seconds)}: {times(report.times_real_time)} real time"
     )
     before, after = report.before, report.after
     rows = [
@@ -40,6 +40,11 @@ def _lines(report: RenderReport) -> Iterator[str]:
             yield f"  stage {stage.index + 1}: {printable(note)}"
     for warning in report.warnings:
         yield f"  warning: {printable(warning)}"
+
+
+def times(factor: float) -> str:
+    """How many times real time; what is played comes near one."""
+    return f"{factor:.0f} times" if factor >= 9.5 else f"{factor:.1f} times"
 
 
 def _stage_row(stage: StageReport, report: RenderReport) -> list[str]:

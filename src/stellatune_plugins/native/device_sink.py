@@ -132,6 +132,14 @@ class DeviceSinkSession(Unconfigured):
         """More than :meth:`status`: frames that were played, and underruns; ``None`` where nothing is open."""
         return None if self._player is None else self._player.status()
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a listener should know; for :class:`~stellatune_plugins.session.report.RenderReport`."""
+        status = self.statistics()
+        if status is None or not status.underruns:
+            return ()
+        return (f"the device ran dry {status.underruns} times, and played silence until music came",)
+
     def flush(self) -> None:
         if self._player is not None:
             self._player.flush()

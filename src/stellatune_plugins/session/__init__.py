@@ -12,7 +12,7 @@ from stellatune_plugins.session.jobs import (
     JobStarted,
     run_job,
 )
-from stellatune_plugins.session.plan import BatchPlan, plan_batch, plan_items
+from stellatune_plugins.session.plan import BatchPlan, plan_batch, plan_items, plan_playing
 from stellatune_plugins.session.render import Progress, Tap, render
 from stellatune_plugins.session.report import Levels, RenderFailure, RenderJob, RenderOptions, RenderReport
 from stellatune_plugins.session.runtime import RenderRuntime, RuntimeSpec, build
@@ -44,6 +44,7 @@ __all__ = [
     "open_item",
     "plan_batch",
     "plan_items",
+    "plan_playing",
     "render",
     "run_batch",
     "run_job",

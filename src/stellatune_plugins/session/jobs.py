@@ -72,10 +72,11 @@ def run_job(
     Raises:
         StellatuneError: as :func:`~stellatune_plugins.session.render.render`.
     """
-    try:
-        Path(job.output).parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputFailed(f"{error.filename}: {error.strerror}", operation="output.open") from error
+    if job.target is None:
+        try:
+            Path(job.output).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputFailed(f"{error.filename}: {error.strerror}", operation="output.open") from error
     picture = None
     if job.plot is not None:
         # matplotlib is an extra, and slow to import: only for those who want a picture.

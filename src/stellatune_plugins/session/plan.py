@@ -53,12 +53,7 @@ def plan_batch(
         UsageError: two inputs would go to one output, or an output is one of the inputs.
     """
     options = options or RenderOptions()
-    paths = [Path(given) for given in inputs]
-    if not paths:
-        raise UsageError("there is nothing to render", operation="render.plan")
-    for path in paths:
-        if not path.exists():
-            raise InputUnreadable(f"{path} is not there", operation="render.plan")
+    paths = _present(inputs)
     out = Path(output)
     into_folder = len(paths) > 1 or paths[0].is_dir() or out.is_dir() or str(output).endswith(os.sep)
     if into_folder and out.exists() and not out.is_dir():
@@ -119,6 +114,53 @@ def plan_items(
     return BatchPlan(tuple(jobs), options, runtime or RuntimeSpec())
 
 
+def plan_playing(
+    inputs: Sequence[str],
+    *,
+    sink: str,
+    target_json: str = "{}",
+    items: bool = False,
+    extensions: Collection[str] = (),
+    options: RenderOptions | None = None,
+    runtime: RuntimeSpec | None = None,
+) -> BatchPlan:
+    """Play inputs one after the other, a folder's in the order of their names.
+
+    Args:
+        inputs: files and folders, or tracks' JSON and URIs.
+        sink: what to call where they go.
+        target_json: the sink's target.
+        items: whether the inputs are a source's tracks.
+        extensions: what is audio in a folder, lower case without dots.
+        options: how to render.
+        runtime: how to make what is needed; its sink must be the one that knows the target.
+
+    Raises:
+        InputUnreadable: an input is not there, or a folder has no audio.
+        UsageError: there is nothing to play.
+    """
+    if items:
+        planned = plan_items(inputs, Path(), options=options, runtime=runtime)
+    else:
+        files = [str(file) for path in _present(inputs) for file, _ in _places(path, extensions, None, several=False)]
+        planned = BatchPlan(
+            tuple(RenderJob(file, sink) for file in files), options or RenderOptions(), runtime or RuntimeSpec()
+        )
+    jobs = [msgspec.structs.replace(job, output=sink, target=target_json) for job in planned.jobs]
+    return msgspec.structs.replace(planned, jobs=tuple(jobs))
+
+
+def _present(inputs: Sequence[str | Path]) -> list[Path]:
+    """The inputs' paths, all of which are there."""
+    paths = [Path(given) for given in inputs]
+    if not paths:
+        raise UsageError("there is nothing to render", operation="render.plan")
+    for path in paths:
+        if not path.exists():
+            raise InputUnreadable(f"{path} is not there", operation="render.plan")
+    return paths
+
+
 def _file_name(text: str) -> str:
     """A track's name as a file may be called anywhere: no separators, nothing hidden, not long."""
     kept = "".join(c if c.isalnum() or c in " -_.,()'&+!" else "_" for c in text.rstrip("/").rpartition("/")[2])
@@ -135,7 +177,7 @@ def audio_files(folder: Path, extensions: Collection[str], *, leave_out: Path | 
                 yield Path(root) / name
 
 
-def _places(path: Path, extensions: Collection[str], out: Path, *, several: bool) -> list[tuple[Path, Path]]:
+def _places(path: Path, extensions: Collection[str], out: Path | None, *, several: bool) -> list[tuple[Path, Path]]:
     """Each file of an input, and its place below the output folder."""
     if not path.is_dir():
         return [(path, Path(path.name))]

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from stellatune_plugins.contract import Decoder, SourceCatalog
+from stellatune_plugins.contract import Decoder, OutputSink, OutputSinkSession, SourceCatalog
 from stellatune_plugins.hotpath import HotPathSettings
 from stellatune_plugins.model import AudioSpec, Home, RuntimeRoute
 from stellatune_plugins.observe import EventBus
@@ -32,8 +32,31 @@ class PluginChoice(msgspec.Struct, frozen=True):
     config_json: str | None = None
 
 
+class ChosenSink:
+    """Sessions of the sink that the user named; serves :class:`~stellatune_plugins.contract.OutputSink`.
+
+    Args:
+        plugins: where it is found.
+        choice: which one, and its configuration.
+    """
+
+    def __init__(self, plugins: PluginRuntime, choice: PluginChoice) -> None:
+        self._plugins = plugins
+        self._choice = choice
+
+    def create(self) -> OutputSinkSession:
+        """A configured session.
+
+        Raises:
+            StellatuneError: there is no such sink, or it cannot be started.
+        """
+        choice = self._choice
+        opened = self._plugins.open_sink(choice.plugin, type_id=choice.type_id, config_json=choice.config_json)
+        return opened.instance
+
+
 class PluginRenderRuntime(NativeRenderRuntime):
-    """Sources, decoders and chains of any plugins, and the native file sink.
+    """Sources, decoders, chains and sinks of any plugins.
 
     Args:
         home: the plugins and the compiled code.
@@ -41,6 +64,7 @@ class PluginRenderRuntime(NativeRenderRuntime):
         stages: the chain that every stream gets.
         decoder: which one opens every input; by default the best of the route for each.
         source: where items come from.
+        sink: where the music goes; by default into files, by the native sink.
         strict: a plugin that cannot be started fails the render instead of being bypassed.
         bus: where events go.
         settings: limits and deadlines of components.
@@ -55,6 +79,7 @@ class PluginRenderRuntime(NativeRenderRuntime):
         *,
         decoder: PluginChoice | None = None,
         source: PluginChoice | None = None,
+        sink: PluginChoice | None = None,
         strict: bool = False,
         bus: EventBus | None = None,
         settings: RuntimeSettings | None = None,
@@ -66,6 +91,7 @@ class PluginRenderRuntime(NativeRenderRuntime):
         self._stages = tuple(stages)
         self._decoder_choice = decoder
         self._source_choice = source
+        self._sink_choice = sink
         self._builder = ChainBuilder(self.plugins, self._stages, bus=self.bus, settings=hot_settings, strict=strict)
 
     @functools.cached_property
@@ -88,6 +114,12 @@ class PluginRenderRuntime(NativeRenderRuntime):
         self._parts.callback(opened.instance.close)
         return opened.instance
 
+    @property
+    def sink(self) -> OutputSink:
+        """The chosen sink, or the one that writes files."""
+        choice = self._sink_choice
+        return super().sink if choice is None else ChosenSink(self.plugins, choice)
+
     def chain(self, spec: AudioSpec) -> Chain:
         return self._builder(spec) if self._stages else IdentityChain(spec)
 
@@ -104,6 +136,7 @@ def runtime_spec(
     *,
     decoder: PluginChoice | None = None,
     source: PluginChoice | None = None,
+    sink: PluginChoice | None = None,
     strict: bool = False,
 ) -> RuntimeSpec:
     """How any process makes this runtime."""
@@ -115,6 +148,7 @@ def runtime_spec(
             "stages": [msgspec.to_builtins(stage) for stage in stages],
             "decoder": msgspec.to_builtins(decoder),
             "source": msgspec.to_builtins(source),
+            "sink": msgspec.to_builtins(sink),
             "strict": strict,
         },
     )
@@ -127,6 +161,7 @@ def make(
     stages: list[dict[str, Any]],
     decoder: dict[str, Any] | None = None,
     source: dict[str, Any] | None = None,
+    sink: dict[str, Any] | None = None,
     strict: bool = False,
 ) -> PluginRenderRuntime:
     """The factory that :func:`runtime_spec` names."""
@@ -136,5 +171,6 @@ def make(
         msgspec.convert(stages, list[StageRequest]),
         decoder=msgspec.convert(decoder, PluginChoice | None),
         source=msgspec.convert(source, PluginChoice | None),
+        sink=msgspec.convert(sink, PluginChoice | None),
         strict=strict,
     )

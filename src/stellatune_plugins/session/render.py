@@ -1,4 +1,4 @@
-"""Offline rendering: decode, resample where asked, chain, write. Frame-exact, and whole or not at all."""
+"""Rendering: decode, resample where asked, chain, write. Frame-exact; files are whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from stellatune_plugins.contract.capabilities import (
     AcceptsMetadata,
@@ -19,8 +19,9 @@ from stellatune_plugins.contract.capabilities import (
     OutputSinkSession,
     SourceCatalog,
 )
-from stellatune_plugins.errors import Interrupted, OutputFailed, UsageError
-from stellatune_plugins.model import AudioSpec, Block, Frames, SampleRate
+from stellatune_plugins.errors import Interrupted, UsageError
+from stellatune_plugins.model import AudioSpec, Block, Frames, NegotiatedSpec, SampleRate
+from stellatune_plugins.session.feed import Feed
 from stellatune_plugins.session.inputs import music_of, open_input
 from stellatune_plugins.session.items import open_item
 from stellatune_plugins.session.meters import Meter
@@ -30,9 +31,6 @@ from stellatune_plugins.session.stages import Chain, ChainFactory
 from stellatune_plugins.session.tail import Delivery, Tail
 from stellatune_plugins.session.threads import Ahead, Behind, Inline, Reader, Writer
 
-STALL_S: Final = 10.0
-"""Seconds in which a sink must accept at least one frame."""
-STALL_PAUSE_S: Final = 0.005
 Progress = Callable[[int, int | None], object]
 """Called with the frames that are done and the frames there are, as far as that is known."""
 
@@ -61,7 +59,7 @@ def render(
     cancelled: Callable[[], bool] | None = None,
     tap: Tap | None = None,
 ) -> RenderReport:
-    """Make one file out of another.
+    """Make one file out of another, or play it, where the job's target is a device.
 
     Without a tail the output has exactly the input's frames (or their resampled count), in place: the chain's latency
     is compensated. With one, its frames follow.
@@ -71,7 +69,7 @@ def render(
         options: how.
         decoder: opens the input; :class:`~stellatune_plugins.session.inputs.RankedDecoders` chooses among several.
         chain_factory: makes the chain for the stream's shape.
-        sink: writes the output.
+        sink: writes the output, at its own pace.
         source: opens the job's item, where it has one.
         on_progress: called in the caller's thread, once a batch.
         cancelled: asked once a batch.
@@ -109,7 +107,9 @@ def _open(job: RenderJob, decoder: Decoder, source: SourceCatalog | None) -> Dec
 
 
 def target_json(job: RenderJob, options: RenderOptions) -> str:
-    """The file sink's target for a job."""
+    """The job's own target, else the file sink's."""
+    if job.target is not None:
+        return job.target
     target = {
         "path": job.output,
         "format": options.format,
@@ -143,7 +143,8 @@ class _Run:
         self._input_spec = info.spec
         self._duration_ms = info.duration_ms
         target = target_json(job, options)
-        rate = self._choose_rate(target)
+        agreed = self._negotiated(target)
+        rate = agreed.spec.sample_rate
         spec = AudioSpec(rate, info.spec.channels)
         self._chain: Chain = chain_factory(spec)
         cleanup.callback(self._chain.close)
@@ -151,7 +152,10 @@ class _Run:
         if rate != info.spec.sample_rate:
             self._resampler = Resampler(info.spec, rate, options.resample_quality)
         self._spec = spec
-        output.open(target, self._chain.output_spec)
+        music = self._chain.output_spec
+        if music != spec:
+            agreed = output.negotiate_spec(target, music)
+        self._feed = Feed(output, target, music, agreed)
         self._metadata = source.metadata()
         if options.keep_tags and isinstance(output, AcceptsMetadata):
             output.set_metadata(self._metadata)
@@ -172,10 +176,7 @@ class _Run:
             if tap is not None:
                 tap.after(block, chain.output_spec)
 
-        def write(block: Block) -> None:
-            _write_all(self._output, block)
-
-        with self._writer(write, "write") as writer, self._writer(measure, "measure") as meter:
+        with self._writer(self._feed.write, "write") as writer, self._writer(measure, "measure") as meter:
             with self._reader(self._blocks(tap)) as reader:
                 done = 0
                 for block in reader:
@@ -235,22 +236,27 @@ class _Run:
             warnings=tuple(self._warnings),
         )
 
-    def _choose_rate(self, target: str) -> SampleRate:
-        """The rate that was asked for, else the input's, else what the format can hold instead."""
+    def _negotiated(self, target: str) -> NegotiatedSpec:
+        """The rate that was asked for, else the input's, else what the output takes instead."""
         asked = self._options.rate
         if asked is not None and not 1000 <= asked <= 1_536_000:
             raise UsageError(f"{asked} Hz is no sample rate to render at", operation="render")
         desired = AudioSpec(SampleRate(asked or self._input_spec.sample_rate), self._input_spec.channels)
-        agreed = self._output.negotiate_spec(target, desired).spec.sample_rate
-        if agreed != desired.sample_rate:
+        agreed = self._output.negotiate_spec(target, desired)
+        rate = agreed.spec.sample_rate
+        if rate != desired.sample_rate:
             if asked is not None:
                 raise UsageError(
-                    f"the output's format cannot hold {asked} Hz",
+                    f"{self._taker} {desired.sample_rate} Hz",
                     operation="render",
-                    hint=f"{agreed} Hz is the nearest that it can",
+                    hint=f"{rate} Hz is the nearest that it can",
                 )
-            self._warnings.append(f"resampled to {agreed} Hz: the format cannot hold {desired.sample_rate} Hz")
+            self._warnings.append(f"resampled to {rate} Hz: {self._taker} {desired.sample_rate} Hz")
         return agreed
+
+    @property
+    def _taker(self) -> str:
+        return "the format cannot hold" if self._job.target is None else "the target does not play"
 
     def _blocks(self, tap: Tap | None) -> Iterator[Block]:
         """Decoded music in the session's rate, measured on the way."""
@@ -277,28 +283,6 @@ class _Run:
         return Frames(round(self._options.tail_limit_s * self._spec.sample_rate))
 
 
-def _write_all(output: OutputSinkSession, block: Block) -> None:
-    """Write until every frame was accepted.
-
-    Raises:
-        OutputFailed: the sink accepts nothing any more, or lies about what it accepted.
-    """
-    stalled: float | None = None
-    while len(block):
-        accepted = output.write(block)
-        if not 0 <= accepted <= len(block):
-            raise OutputFailed(f"the sink accepted {accepted} of {len(block)} frames", operation="output.write")
-        if accepted:
-            block, stalled = block[accepted:], None
-            continue
-        # A device takes what it has played room for; one that stands still is no device.
-        now = time.monotonic()
-        stalled = stalled or now
-        if now - stalled > STALL_S:
-            raise OutputFailed(f"the sink accepted nothing for {STALL_S:g} s", operation="output.write")
-        time.sleep(STALL_PAUSE_S)
-
-
 def _stop_if(cancelled: Callable[[], bool] | None) -> None:
     if cancelled is not None and cancelled():
         raise Interrupted("the render was stopped", operation="render")
@@ -306,5 +290,5 @@ def _stop_if(cancelled: Callable[[], bool] | None) -> None:
 
 def _refuse_same_file(job: RenderJob) -> None:
     with contextlib.suppress(OSError):
-        if job.item is None and Path(job.output).samefile(job.input):
+        if job.item is None and job.target is None and Path(job.output).samefile(job.input):
             raise UsageError(f"{job.output} is the input itself", operation="render")

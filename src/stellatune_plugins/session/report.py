@@ -14,19 +14,21 @@ ResampleQuality = Literal["HQ", "VHQ"]
 
 
 class RenderJob(msgspec.Struct, frozen=True):
-    """One file to make out of another one, or out of a source's track.
+    """One file to make, or one thing to play, out of a file or a source's track.
 
     Args:
         input: path of the input, or what to call the track.
-        output: path of the output.
+        output: path of the output, or what to call the device.
         plot: path of a PNG that shows what changed.
         item: the track's JSON or URI, where the input is a source's.
+        target: the sink's target as JSON, where the output is no file.
     """
 
     input: str
     output: str
     plot: str | None = None
     item: str | None = None
+    target: str | None = None
 
 
 class RenderOptions(msgspec.Struct, frozen=True, kw_only=True):
