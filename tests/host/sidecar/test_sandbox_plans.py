@@ -39,11 +39,16 @@ def bound(options: list[str]) -> dict[str, str]:
 
 
 def test_two_folders_can_be_written(tmp_path: Path) -> None:
-    """The plugin's data and what it shares with the host; nothing else, in either tier."""
-    wanted = {str(tmp_path / "data"), str(tmp_path / "private")}
+    """The plugin's data and a temporary one; what it shares with the host can be used, and not changed."""
     options = bubblewrap_options(confinement(tmp_path), WORKS)
-    assert {path for path, how in bound(options).items() if how == "--bind"} == wanted
-    assert {path for path, rights in landlock_rules(confinement(tmp_path)) if rights == "write"} == wanted
+    assert {path for path, how in bound(options).items() if how == "--bind"} == {str(tmp_path / "data")}
+    assert bound(options)[str(tmp_path / "private")] == "--ro-bind"
+    shared = options.index(str(tmp_path / "private"))
+    assert options.index(str(tmp_path / "private/tmp")) > shared
+    rules = dict(landlock_rules(confinement(tmp_path)))
+    written = {path for path, rights in rules.items() if rights == "write"}
+    assert written == {str(tmp_path / "data"), str(tmp_path / "private/tmp")}
+    assert rules[str(tmp_path / "private")] == "use"
 
 
 def test_nobodys_home_is_to_be_seen(tmp_path: Path) -> None:

@@ -111,6 +111,21 @@ def test_a_crowd_of_silent_strangers_does_not_keep_the_sidecar_out(folder: Path)
         sock.close()
 
 
+def test_no_link_in_the_place_of_a_pipe_is_followed(folder: Path, tmp_path: Path) -> None:
+    """Whoever can write to the folder could have the host write to any file of its user's."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"kept")
+    endpoint = make_endpoint(TransportKind.NAMED_PIPE, CONTROL, folder, QUICK)
+    endpoint.started(Alive())
+    for path in endpoint.paths:
+        path.unlink()
+        path.symlink_to(victim)
+    assert endpoint.try_open() is None
+    fails("timeout", lambda: endpoint.open(0.05))
+    endpoint.close()
+    assert victim.read_bytes() == b"kept"
+
+
 def test_files_are_the_owners_alone(folder: Path) -> None:
     """Nobody else may open a socket or a pipe, whatever the folder's mode."""
     for kind in (TransportKind.UNIX_SOCKET, TransportKind.NAMED_PIPE):

@@ -42,6 +42,7 @@ RIGHTS: Final = {
     "list": _READ_DIR,
     "read": _EXECUTE | _READ_FILE | _READ_DIR,
     "write": _ALL & ~(_EXECUTE | _IOCTL_DEV),
+    "use": _READ_FILE | _WRITE_FILE | _READ_DIR,
     "device": _READ_FILE | _WRITE_FILE | _READ_DIR | _IOCTL_DEV,
 }
 """By the names that plans use. What may be written may not be run, nor the other way round."""

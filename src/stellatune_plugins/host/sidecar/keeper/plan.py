@@ -57,7 +57,7 @@ class Plan:
     """In the filter."""
     limits: Limits = field(default_factory=Limits)
     rules: list[tuple[str, str]] = field(default_factory=list)
-    """Landlock: path, and ``list``, ``read``, ``write`` or ``device``."""
+    """Landlock: path, and ``list``, ``read``, ``write``, ``use`` (what is there, nothing new) or ``device``."""
     bubblewrap: str = ""
     """The program that makes the namespaces."""
     options: list[str] = field(default_factory=list)

@@ -62,7 +62,7 @@ class Confinement(msgspec.Struct, frozen=True, kw_only=True):
     data: Path
     """The plugin's own folder: read-write, and where the program starts."""
     private: Path
-    """The folder that this process shares with the host, read-write: sockets, pipes, ``tmp``."""
+    """The folder that this process shares with the host: sockets and pipes to use, and a ``tmp`` to write to."""
     network: bool = False
     audio: AudioAccess | None = None
     inherited: tuple[int, ...] = ()

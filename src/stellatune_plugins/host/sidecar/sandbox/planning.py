@@ -53,7 +53,8 @@ def landlock_rules(confinement: Confinement) -> list[tuple[str, str]]:
     """Paths, and what may be done with them. Sound servers are out of reach: no socket can be told from another."""
     rules = [(str(path), "read") for path in (*confinement.readable(), confinement.root)]
     rules += [(str(path), "list") for path in confinement.listable()]
-    rules += [(str(path), "write") for path in (confinement.data, confinement.private)]
+    rules += [(str(path), "write") for path in (confinement.data, confinement.private / "tmp")]
+    rules.append((str(confinement.private), "use"))
     rules += [(path, "device") for path in _DEVICES]
     if confinement.audio is not None and confinement.audio.devices:
         rules.append((str(DEVICES), "device"))
@@ -71,20 +72,29 @@ def bubblewrap_options(confinement: Confinement, sandboxes: Sandboxes) -> list[s
     options += ["--proc", "/proc", "--dev", "/dev"]
     options += _kernel_options()
     if sandboxes.disables_namespaces:  # the same version brought sizes
-        options += ["--size", str(_TMP_BYTES), "--tmpfs", "/dev/shm", "--size", str(_TMP_BYTES)]  # noqa: S108 - in there
-    options += ["--tmpfs", "/tmp"]  # noqa: S108 - the sandbox's own
+        options += ["--size", str(_TMP_BYTES), "--tmpfs", "/dev/shm"]  # noqa: S108 - in there
+    options += _small_folder("/tmp", sandboxes)  # noqa: S108 - likewise
     for path in (*confinement.readable(), confinement.root):
         if path.is_symlink() and path.parent == path.parent.parent:  # /bin and the like
             options += ["--symlink", str(path.readlink()), str(path)]
         else:
             options += ["--ro-bind-try", str(path), str(path)]
-    for path in (confinement.data, confinement.private):
-        options += ["--bind", str(path), str(path)]
+    options += ["--bind", str(confinement.data), str(confinement.data)]
+    # Sockets and pipes can be written to all the same. A sidecar that could put other things in their place would have
+    # the host open those; and the folder may lie in a small file system that the user's session lives on.
+    options += ["--ro-bind", str(confinement.private), str(confinement.private)]
+    options += _small_folder(str(confinement.private / "tmp"), sandboxes)
     options += _sound_options(confinement.audio)
     options += ["--remount-ro", "/", "--chdir", str(confinement.data), "--clearenv"]
     for name, value in confinement.variables().items():
         options += ["--setenv", name, value]
     return options
+
+
+def _small_folder(path: str, sandboxes: Sandboxes) -> list[str]:
+    """In memory, and gone with the sandbox."""
+    size = ["--size", str(_TMP_BYTES)] if sandboxes.disables_namespaces else []
+    return [*size, "--tmpfs", path]
 
 
 def _sound_options(audio: AudioAccess | None) -> list[str]:
