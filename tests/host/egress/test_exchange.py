@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import socket
+import ssl
+import time
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 import pytest
 from loopback import Authority, Listener, Request, Web, response
 from net_bench import Bench, Detour, Names, case_of
 
 from stellatune_plugins.errors import PluginFailure
+from stellatune_plugins.host.deadline import Cancel, Deadline
+from stellatune_plugins.host.egress import Wire
 from stellatune_plugins.host.stream import HttpMethod, OpenRequest, StreamKind
 
 NAMES = {"one.example": ["1.1.1.1"], "two.example": ["1.1.1.2"], "three.example": ["1.1.1.3"]}
@@ -278,6 +283,27 @@ def test_a_certificate_of_another_name_is_refused(names: str, bench: Bench, cert
 
 
 @pytest.mark.needs("openssl")
+def test_a_cancel_between_two_sockets_ends_the_handshake() -> None:
+    """While TLS takes a socket over, a cancel finds nothing to shut: it is asked for once TLS has it."""
+    cancel = Cancel()
+
+    class Slow(ssl.SSLContext):
+        def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
+            try:
+                return super().wrap_socket(*args, **options)
+            finally:
+                cancel.set()
+
+    ours, theirs = socket.socketpair()
+    deadline = Deadline(5.0, "shaking hands", cancel)
+    wire = Wire(ours, "one.example", deadline, lambda: None)
+    began = time.monotonic()
+    with theirs, pytest.raises(PluginFailure, match="closed"):
+        wire.start_tls(Slow(ssl.PROTOCOL_TLS_CLIENT), "one.example")
+    wire.close()
+    assert time.monotonic() - began < 2.0
+
+
 def test_an_authority_that_nobody_trusts_is_refused(bench: Bench, certificates: Authority) -> None:
     """By the system's trust store, which is what counts without another one."""
     web = Web(ok)

@@ -14,6 +14,7 @@ import pytest
 from stellatune_plugins.host.sidecar import SidecarHost, SidecarSettings, TransportWish
 from stellatune_plugins.host.sidecar.interface import LaunchSpec
 from stellatune_plugins.host.sidecar.keeper.clearing import remove
+from stellatune_plugins.host.sidecar.nursery import Nursery
 from stellatune_plugins.host.sidecar.sandbox import SandboxTier, detect
 from stellatune_plugins.host.timeouts import HostTimeouts
 from stellatune_plugins.observe.events import SidecarExited
@@ -121,6 +122,29 @@ def test_the_network_opens_no_socket_of_the_desktop(tmp_path: Path) -> None:
     finally:
         host.close()
         rig.close()
+
+
+def test_a_folder_that_somebody_else_made_is_not_used(tmp_path: Path) -> None:
+    """Whoever saw its name in time could exchange what is in it; one of our own from before will do."""
+    for name, mode in (("open", 0o777), ("readable", 0o755)):
+        folder = tmp_path / name
+        folder.mkdir()
+        folder.chmod(mode)
+        nursery = Nursery(folder)
+        with pytest.raises(OSError, match="did not start"):
+            nursery.folder()
+        nursery.close()
+        assert folder.exists()
+    (tmp_path / "link").symlink_to(tmp_path)
+    linked = Nursery(tmp_path / "link")
+    with pytest.raises(OSError, match="did not start"):
+        linked.folder()
+    linked.close()
+    (tmp_path / "ours").mkdir(mode=0o700)
+    ours = Nursery(tmp_path / "ours")
+    assert ours.folder() == tmp_path / "ours"
+    ours.close()
+    assert not (tmp_path / "ours").exists()
 
 
 def test_removing_follows_no_link_and_heeds_no_mode(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ class Wire:
             self._sock.settimeout(self.deadline.left())
             tls = context.wrap_socket(self._sock, server_hostname=name, do_handshake_on_connect=False)
             self._sock = tls
+            self.deadline.check()  # a cancel that came while neither socket had the descriptor woke nobody
             tls.do_handshake()
         except TimeoutError as error:
             raise self.deadline.failure() from error

@@ -8,6 +8,7 @@ import resource
 import select
 import signal
 import socket
+import stat
 import sys
 from typing import Final
 
@@ -42,12 +43,23 @@ def main(channel_descriptor: int, host_id: int, folder: str) -> None:
     channel = socket.socket(fileno=os.dup(channel_descriptor))
     os.close(channel_descriptor)
     _raise_file_limit()
-    with contextlib.suppress(FileExistsError):  # an earlier nursery's
-        os.mkdir(folder, 0o700)  # noqa: PTH102 - no pathlib here
+    if not _make_folder(folder):
+        return
     with contextlib.suppress(OSError):
         channel.send(READY)
         _Nursery(channel, host).serve()
     remove(folder)
+
+
+def _make_folder(folder: str) -> bool:
+    """Make the folder, or find it as an earlier nursery made it; False where somebody else was quicker.
+
+    Everybody may make folders beside it and can read this process's arguments, where its name stands.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, 0o700)  # noqa: PTH102 - no pathlib here
+    found = os.lstat(folder)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
 
 
 def _raise_file_limit() -> None:
