@@ -47,16 +47,21 @@ def test_smaller_locks_are_parts_of_the_larger() -> None:
 
 
 def test_the_demo_takes_a_file(tmp_path: Path) -> None:
-    """``make demo FILE=...`` renders it through three sandboxed plugins and leaves file and picture."""
+    """``make demo FILE=...`` sends it through three sandboxed plugins, leaves file and picture, decodes the file again."""
     song = tmp_path / "a song.wav"
     t = np.arange(44_100) / 44_100
     sf.write(song, np.sin(2 * np.pi * 330 * t).astype(np.float32)[:, None].repeat(2, axis=1) * 0.9, 44_100)
     command = [sys.executable, str(ROOT / "tools" / "demo.py"), "--file", str(song), "--out", str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(" wasm ") >= 3
     assert "bypassed" not in done.stdout
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a song.flac", "a song.png"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "a song.decoded-in-the-sandbox.wav",
+        "a song.flac",
+        "a song.png",
+    ]
+    assert re.search(r"sample by sample: all [0-9,]+ are the same", done.stdout)
     assert np.abs(sf.read(tmp_path / "out" / "a song.flac")[0]).max() <= 10 ** (-1 / 20) + 1e-6
 
 
