@@ -47,7 +47,7 @@ def test_smaller_locks_are_parts_of_the_larger() -> None:
 
 
 def test_the_demo_takes_a_file(tmp_path: Path) -> None:
-    """``make demo FILE=...`` sends it through three sandboxed plugins, leaves file and picture, decodes the file again."""
+    """``make demo FILE=...`` sends it through three sandboxed plugins, leaves file and picture, decodes it again."""
     song = tmp_path / "a song.wav"
     t = np.arange(44_100) / 44_100
     sf.write(song, np.sin(2 * np.pi * 330 * t).astype(np.float32)[:, None].repeat(2, axis=1) * 0.9, 44_100)

@@ -25,7 +25,7 @@ from stellatune_plugins.package import InstallStore, parse_grant
 from stellatune_plugins.package.granting import Grants
 from stellatune_plugins.registry.runtime import PluginRuntime
 
-pytestmark = pytest.mark.needs("pulseaudio", "parec", "bwrap")
+pytestmark = [pytest.mark.needs("pulseaudio", "parec", "bwrap"), pytest.mark.realtime]
 
 PLUGIN = "dev.stellatune.device"
 PACKAGE = Path(__file__).parents[2] / "src" / "stellatune_plugins" / "bundled" / PLUGIN

@@ -16,7 +16,7 @@ from stellatune_plugins.model import AudioSpec, Block, SampleRate
 from stellatune_plugins.native import NativeRuntime
 from stellatune_plugins.native.device_sink import DeviceSinkSession
 
-pytestmark = pytest.mark.needs("pulseaudio", "parec")
+pytestmark = [pytest.mark.needs("pulseaudio", "parec"), pytest.mark.realtime]
 
 
 @pytest.fixture
