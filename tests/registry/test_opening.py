@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from host_fakes import MemoryStream, rawf
 from world_packages import world_package
 
@@ -141,6 +143,20 @@ def test_a_package_takes_no_format_away(install: Any, runtime_of: Any) -> None:
         ranked.open(_track(), "wav")
     assert not runtime_of(RuntimeRoute.HYBRID).spare_decoders()
     assert not runtime_of(RuntimeRoute.NATIVE).spare_decoders()
+
+
+@pytest.mark.parametrize(("score", "data"), [(1000, "wav"), (1, "rawf")], ids=["wasm-to-native", "native-to-wasm"])
+def test_runtimes_give_way_to_each_other(install: Any, runtime_of: Any, score: int, data: str) -> None:
+    """The better score is asked first, and cannot open the data; the other runtime's decoder gets it whole."""
+    install(AbilityKind.DECODER, ONE, scores={"wav": score})
+    file = io.BytesIO()
+    soundfile.write(file, MUSIC, 44_100, format="WAV", subtype="FLOAT")
+    stream = MemoryStream(file.getvalue()) if data == "wav" else _track()
+    ranked = RankedDecoders(runtime_of(RuntimeRoute.HYBRID).decoders())
+    kinds = [d.resolved.runtime for d in ranked.ranked("wav")]  # type: ignore[attr-defined]
+    assert kinds == [RuntimeKind.WASM, RuntimeKind.NATIVE][:: 1 if score == 1000 else -1]
+    np.testing.assert_array_equal(_decoded(ranked.open(stream, "wav")), MUSIC)
+    assert stream.closes == 1
 
 
 def test_a_named_decoder_takes_whatever_comes(install: Any, runtime_of: Any) -> None:
