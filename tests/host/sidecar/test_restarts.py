@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -115,6 +116,26 @@ def test_what_the_host_stops_is_no_failure(rig: Rig) -> None:
         process.terminate(0)
         assert process.wait_exit(5000) in {137, 143}  # it may not have got as far as being deaf
     assert FailureMemory(rig.home.sidecars).ages(PLUGIN, "sidecar.sh") == []
+
+
+def test_tidying_up_after_a_crash_makes_it_no_stop(rig: Rig) -> None:
+    """A guest that sees its sidecar die ends it at once, as a good guest does; the failure counts all the same."""
+    service = rig.serve()
+    script = rig.script("#!/bin/sh\nexec sleep 600\n", "sidecar.sh")
+    for number in range(1, 4):
+        process = service.launch(spec(script))
+        channel = process.open_control()
+        os.kill(started(rig)[-1], signal.SIGKILL)
+        with contextlib.suppress(PluginFailure):
+            while channel.read(100, 5000):
+                pass
+        channel.close()
+        process.terminate(500)
+        process.close()
+        until(lambda: len(rig.of(SidecarExited)) == number)  # noqa: B023 - called at once
+    ends = [(e.code, e.intended) for e in rig.of(SidecarExited) if isinstance(e, SidecarExited)]
+    assert ends == [(137, False)] * 3
+    until(lambda: len(FailureMemory(rig.home.sidecars).ages(PLUGIN, "sidecar.sh")) == 3)
 
 
 def test_what_cannot_start_is_a_failure(rig: Rig) -> None:

@@ -19,7 +19,7 @@ from stellatune_plugins.host.sidecar.keeper.plan import Limits
 from stellatune_plugins.host.sidecar.nursery import Nursery
 from stellatune_plugins.host.sidecar.request import channel_plan
 from stellatune_plugins.host.sidecar.roster import Listed, Roster
-from stellatune_plugins.host.sidecar.run import Run, StartFailed
+from stellatune_plugins.host.sidecar.run import KILLED, Run, StartFailed
 from stellatune_plugins.host.sidecar.sandbox import (
     Confinement,
     Sandboxes,
@@ -84,8 +84,9 @@ class Hosted:
         self._lock = threading.Lock()
         self._holders = 1
         self._over = False
-        self.intended = False
-        """Whether the host asked it to end."""
+        self.ending = False
+        """Whether the host asked it to end; nobody leases it any more."""
+        self._ran_then = False
 
     @classmethod
     def start(cls, order: Order, machinery: Machinery, timeout: float) -> Hosted:
@@ -218,10 +219,24 @@ class Hosted:
         """Call with the exit code once it ended."""
         self.run.on_end(function)
 
+    def end(self) -> None:
+        """From here on its end is what the host wants."""
+        if not self.ending:
+            self._ran_then = self.run.alive()
+            self.ending = True
+
     def stop(self, grace: float) -> None:
         """Begin to stop it; the host wants it so."""
-        self.intended = True
+        self.end()
         self.run.stop(grace)
+
+    @property
+    def intended(self) -> bool:
+        """Whether it ended as the host asked, and not before that, however soon a guest tidied up after it.
+
+        One that is just being killed looks alive for a moment; but the host had not killed it by then.
+        """
+        return self._ran_then and not (self.run.code == KILLED and not self.run.signalled)
 
     def _ended(self, code: int) -> None:
         self.transports.ended()

@@ -258,7 +258,7 @@ class PluginSidecars:
             self._leases.pop(id(hosted), None)
 
     def _end_instance(self, hosted: Hosted) -> bool:
-        hosted.intended = True
+        hosted.end()
         if hosted.run.code is None:
             hosted.stop(self._host.settings.grace)
         return True
@@ -284,7 +284,7 @@ class PluginSidecars:
     def _shared(self, order: Order) -> Hosted | None:
         with self._lock:
             same = [hosted for hosted in self._running if _same(hosted.order, order)]
-        return next((hosted for hosted in same if not hosted.intended and hosted.run.alive()), None)
+        return next((hosted for hosted in same if not hosted.ending and hosted.run.alive()), None)
 
     def _end_lease(self, hosted: Hosted, *, ends: bool) -> bool:
         """One hold less. The process ends when its last holder asks for it, else with the plugin."""

@@ -76,7 +76,7 @@ class GuestProcess(SidecarProcess):
         """Whether the process is to end. A second call changes nothing."""
         with self._lock:
             first, self._released = not self._released, True
-        return self._release(ends) if first else ends and self._hosted.intended
+        return self._release(ends) if first else ends and self._hosted.ending
 
     def _usable(self) -> None:
         if self._closed:

@@ -61,6 +61,8 @@ class Run:
         """On the monotonic clock."""
         self.code: int | None = None
         """The exit code once it ended; 128 and the number for a signal."""
+        self.signalled = False
+        """Whether it was sent a signal from here."""
         self.close_stdin: Callable[[], None] = _nothing
         """Asks the sidecar to stop."""
 
@@ -226,6 +228,7 @@ class Run:
     def _tell(self, word: bytes) -> None:
         with self._lock:
             if self.code is None:
+                self.signalled = True
                 with contextlib.suppress(OSError):
                     self._channel.send(word)
 
