@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks.results import Row, Seconds, Spread, Target
 
 Call = Callable[[], object]
+Clock = Callable[[], float]
 _SINGLES_A_ROUND = 20
 # Shorter than a scheduler's time slice, so that on a busy machine most bursts run undisturbed.
 _BURST_SECONDS = 0.001
@@ -80,7 +81,12 @@ class Race:
 
 
 def race(
-    calls: Mapping[str, Call], seconds: float, *, least_rounds: int = 15, per: Mapping[str, int] | None = None
+    calls: Mapping[str, Call],
+    seconds: float,
+    *,
+    least_rounds: int = 15,
+    per: Mapping[str, int] | None = None,
+    clock: Clock = time.perf_counter,
 ) -> Race:
     """Time calls against each other.
 
@@ -89,6 +95,8 @@ def race(
         seconds: about how long all of it may take.
         least_rounds: how often each is measured at the least.
         per: operations that one call does, where it is more than one.
+        clock: ``time.thread_time`` for calls that take many time slices and do everything on this thread: on a busy
+            machine others have the processor in the middle of each.
     """
     per = per or {}
     once = {name: _warm(call) for name, call in calls.items()}
@@ -109,7 +117,7 @@ def race(
             for name in names:
                 operations = per.get(name, 1)
                 on_processor = time.thread_time()
-                taken = _burst(calls[name], counts[name])
+                taken = _burst(calls[name], counts[name], clock)
                 on_processor = (time.thread_time() - on_processor) / counts[name]
                 quiet &= on_processor > _UNDISTURBED * taken
                 rounds[name].append(taken / operations)
@@ -142,13 +150,13 @@ def _warm(call: Call) -> float:
     return taken / (count / 2)
 
 
-def _burst(call: Call, count: int) -> float:
+def _burst(call: Call, count: int, clock: Clock = time.perf_counter) -> float:
     """Mean seconds a call."""
     again = itertools.repeat(None, count)
-    start = time.perf_counter()
+    start = clock()
     for _ in again:
         call()
-    return (time.perf_counter() - start) / count
+    return (clock() - start) / count
 
 
 def _one_by_one(call: Call, count: int) -> list[float]:

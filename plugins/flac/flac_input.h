@@ -6,15 +6,17 @@
 #pragma once
 #include "st_decoder.h"
 
-#define FLAC_READ 65536u                 /* bytes asked for at a time */
+#define FLAC_READ 65536u                 /* bytes asked for first, after a seek too: a search needs no more */
+#define FLAC_READ_MOST (4 * FLAC_READ)   /* the more is read in a row, the more is asked for at a time, up to this */
 #define FLAC_FRAME_MOST (9u << 18)       /* bytes of a frame: 65535 samples of 8 channels in 32 bits are 2 MiB less 32 bytes */
-#define FLAC_BUFFER (FLAC_FRAME_MOST + 2 * FLAC_READ)
+#define FLAC_BUFFER (FLAC_FRAME_MOST + 2 * FLAC_READ_MOST)
 #define FLAC_SPARE 16u
 
 typedef struct {
     st_stream stream;
     u64 offset;     /* of buffer[0] in the stream */
     u32 start, end; /* what is kept: from the first byte of the frame to the last byte read */
+    u32 step;       /* bytes to be asked for next; 0 is FLAC_READ */
     u8 ended;       /* nothing comes after `end` */
     u8 failed;      /* the host reported `error` */
     st_plugin_error error;
@@ -30,19 +32,19 @@ typedef struct {
 /* Reads more behind `end`; gives 0 at the end of the stream, when the host fails and when the buffer is full. */
 static ST_APART int flac_fill(flac_input *in) {
     if (in->ended || in->failed) return 0;
-    const u32 kept = in->end - in->start;
-    if (in->start && (kept <= FLAC_READ || in->end + FLAC_READ > FLAC_BUFFER)) {
+    const u32 kept = in->end - in->start, step = in->step ? in->step : FLAC_READ;
+    if (in->start && (kept <= FLAC_READ || in->end + step > FLAC_BUFFER)) {
         st_copy(in->buffer, in->buffer + in->start, kept);
         in->at -= in->start;
         in->offset += in->start;
         in->start = 0, in->end = kept;
     }
-    const u32 room = FLAC_BUFFER - in->end, most = room < FLAC_READ ? room : FLAC_READ;
+    const u32 room = FLAC_BUFFER - in->end, most = room < step ? room : step;
     if (most == 0) return 0;
     const i64 n = st_stream_read(&in->stream, in->buffer + in->end, most, &in->error);
     if (n < 0) in->failed = 1;
     else if (n == 0) in->ended = 1;
-    else in->end += (u32)n;
+    else in->end += (u32)n, in->step = step < FLAC_READ_MOST ? 2 * step : step;
     in->safe = in->end >= 8 ? in->buffer + in->end - 8 : in->buffer - 1;
     return n > 0;
 }
@@ -63,7 +65,7 @@ static int flac_go(flac_input *in, u64 offset) {
         return 1;
     }
     if (!st_stream_seek(&in->stream, offset, &in->error)) return in->failed = 1, 0;
-    in->offset = offset, in->start = in->end = 0, in->ended = 0;
+    in->offset = offset, in->start = in->end = 0, in->ended = 0, in->step = 0;
     in->safe = in->buffer - 1;
     return 1;
 }

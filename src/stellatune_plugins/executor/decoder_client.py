@@ -20,6 +20,7 @@ from stellatune_plugins.executor.messages import (
     SeekTo,
     Tagged,
 )
+from stellatune_plugins.executor.results import writable
 from stellatune_plugins.model import AbilityKey, DecoderInfo, Frames, MediaMetadata, PcmChunk
 
 
@@ -81,12 +82,12 @@ class WasmDecoderSession(WasmInstance):
     def read_pcm(self, max_frames: Frames) -> PcmChunk:
         """See the interface. May give fewer frames than asked for; samples that are no number come as silence."""
         answer = self._call(ReadPcm(max_frames), Pcm)
-        block = np.frombuffer(bytearray(answer.samples), dtype="<f4").reshape(-1, answer.channels)
-        finite = np.isfinite(block)
+        samples = np.frombuffer(writable(answer.samples), dtype="<f4")
+        finite = np.isfinite(samples)
         if not finite.all():
-            self._not_finite += block.size - int(np.count_nonzero(finite))
-            block[~finite] = 0.0
-        return PcmChunk(block, answer.eof)
+            self._not_finite += samples.size - int(np.count_nonzero(finite))
+            samples[~finite] = 0.0
+        return PcmChunk(samples.reshape(-1, answer.channels), answer.eof)
 
     def seek_ms(self, position_ms: int) -> None:
         self._call(SeekTo(position_ms), Nothing)

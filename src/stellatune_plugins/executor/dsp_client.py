@@ -17,6 +17,7 @@ from stellatune_plugins.executor.messages import (
     Samples,
     SupportedLayouts,
 )
+from stellatune_plugins.executor.results import writable
 from stellatune_plugins.model import AbilityKey, AudioSpec, Block, CoreModuleSpec, Frames, Layouts
 
 
@@ -57,7 +58,7 @@ class WasmDspProcessor(WasmInstance):
                 operation="dsp.process",
             )
         answer = self._call(ProcessSamples(self.spec.channels, block.tobytes()), Samples)
-        return np.frombuffer(bytearray(answer.samples), dtype="<f4").reshape(len(block), answer.channels)
+        return np.frombuffer(writable(answer.samples), dtype="<f4").reshape(len(block), answer.channels)
 
     def supported_layouts(self) -> Layouts:
         return Layouts(self._call(SupportedLayouts(), Number).value)

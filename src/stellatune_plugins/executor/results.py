@@ -26,3 +26,8 @@ def unwrap(result: Any) -> Any:
 def optional(value: Any) -> Any:
     """A WIT option as Python has it."""
     return value.value if isinstance(value, Some) else None
+
+
+def writable(data: bytes | bytearray) -> bytearray:
+    """Bytes to be written to: an answer that came straight from the engine is so already, and nobody else has it."""
+    return data if isinstance(data, bytearray) else bytearray(data)

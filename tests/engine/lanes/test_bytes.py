@@ -75,7 +75,14 @@ def test_the_decoder_gives_back_what_the_stream_gave(bulk: BulkGuests) -> None:
         sent = bytes(range(256)) * 3
         found = carry(guest, "s", sent)
         assert found == Ok({"interleaved-f32le": sent, "frames": 96, "eof": False})
-        assert type(found.value["interleaved-f32le"]) is bytes
+        assert type(found.value["interleaved-f32le"]) is bytearray  # to be written to, and nobody else's
+
+
+def test_what_a_guest_gives_to_the_host_is_bytes(bulk: BulkGuests) -> None:
+    """Whoever serves the import may keep them."""
+    with bulk.open("dsp", lanes=True) as guest:
+        carry(guest, "c", b"\x80\x00\xff")
+        assert type(guest.host.channel.data) is bytes
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])

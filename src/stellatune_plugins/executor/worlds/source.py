@@ -150,7 +150,7 @@ class SourceInstance(ExportedInstance):
         if stream.empty > MAX_EMPTY_READS:
             raise GuestContract(f"read gave nothing {stream.empty} times in a row, and no end")
         stream.ended = eof
-        return Encoded(data, eof)
+        return Encoded(bytes(data), eof)
 
     def _find(self, number: int) -> _Processed:
         stream = self._processed.get(number)
