@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import resource
 import threading
 import time
 from pathlib import Path
@@ -398,3 +401,19 @@ def test_a_flood_of_words_keeps_nobody_busy(rig: Rig) -> None:
     assert busy < 0.5
     assert lines < 10_000
     assert dropped > lines
+
+
+def test_a_host_with_many_open_files_starts_sidecars(tiered: Rig) -> None:
+    """Numbers above a thousand are none that ``select`` takes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    script = tiered.script(ECHO)
+    try:
+        with contextlib.ExitStack() as stack:
+            for _ in range(1100):
+                stack.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+            process = tiered.serve().launch(spec(script))
+            assert say(process, b"hello") == b"hello"
+            process.terminate(1_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

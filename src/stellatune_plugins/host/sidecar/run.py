@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from stellatune_plugins.host.sidecar.keeper.plan import KILL, STOP, Plan, receive
+from stellatune_plugins.host.sidecar.keeper.plan import KILL, STOP, Plan, is_readable, receive
 from stellatune_plugins.host.sidecar.nursery import Nursery
 from stellatune_plugins.host.sidecar.watcher import Watcher
 from stellatune_plugins.host.sidecar.words import LastWords
@@ -145,7 +145,7 @@ class Run:
         return run
 
     def _await_start(self, timeout: float) -> None:
-        if not select.select([self._channel], [], [], timeout)[0]:
+        if not is_readable(self._channel.fileno(), timeout):
             raise StartFailed(f"it did not start within {timeout:g} seconds")
         message, descriptors = self._receive(1)
         if not message:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import select
 import time
 import unicodedata
 from collections.abc import Callable
 from typing import Final
+
+from stellatune_plugins.host.sidecar.keeper.plan import is_readable
 
 READ_BYTES: Final = 64 * 1024
 MOST_LINES: Final = 200
@@ -59,7 +60,7 @@ class LastWords:
     def drain(self) -> None:
         """Take what is left in the pipe of a writer that is gone. Never waits."""
         for _ in range(_PIPE_READS):
-            if not select.select([self.descriptor], [], [], 0)[0] or not self.read():
+            if not is_readable(self.descriptor, 0) or not self.read():
                 return
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from . import confine
 from .clearing import remove
 from .crowd import Crowd
 from .kernel import PR_SET_CHILD_SUBREAPER, prctl
-from .plan import KILL, MAX_MESSAGE, STOP, Plan
+from .plan import KILL, MAX_MESSAGE, STOP, Plan, is_readable
 from .reaper import descendants, end_descendants
 
 _START_SECONDS: Final = 10.0
@@ -112,8 +112,7 @@ class Keeper:
         # Left open until the keeper ends: bubblewrap writes into it when the sidecar has ended.
         told = self._told = open(doors.told, "rb")  # noqa: PTH123, SIM115 - a descriptor, for the keeper's lifetime
         try:
-            ready, _, _ = select.select([told], [], [], _START_SECONDS)
-            line = told.readline() if ready else b""
+            line = told.readline() if is_readable(told.fileno(), _START_SECONDS) else b""
             if not line:
                 raise _Failed("bubblewrap made no namespaces; its reason is in the plugin's log")
             first = int(json.loads(line)["child-pid"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import json
 import os
+import select
 import socket
 from dataclasses import asdict, dataclass, field
 from typing import Final
@@ -86,6 +87,13 @@ class Plan:
             data = json.load(file)
         data["limits"] = Limits(**data["limits"])
         return cls(**data)
+
+
+def is_readable(descriptor: int, seconds: float) -> bool:
+    """Wait for something to read, or the end. ``select`` takes no descriptor from 1024 on, which large hosts have."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(max(0.0, seconds) * 1000))
 
 
 def receive(channel: socket.socket, most: int) -> tuple[bytes, list[int]]:
