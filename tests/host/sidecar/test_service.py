@@ -417,3 +417,16 @@ def test_a_host_with_many_open_files_starts_sidecars(tiered: Rig) -> None:
             process.terminate(1_000)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_program_called_like_a_granted_id_is_not_granted(rig: Rig) -> None:
+    """The user allowed the program that the manifest has under that id, and no other of the package."""
+    rig.script("print('the other one')", "helper")
+    rig.declared = (SidecarSpec(id="helper", executable=rig.script(ECHO)),)
+    rig.grant(GrantKind.SIDECAR, "helper")
+    service = rig.serve()
+    with pytest.raises(PluginFailure, match="denied"):
+        service.launch(spec("helper"))
+    process = service.launch(spec("sidecar.py"))
+    assert say(process, b"hello") == b"hello"
+    process.terminate(1_000)

@@ -15,8 +15,14 @@ MAX_NAME = 1024
 
 
 def sidecar_id(executable: str, declared: tuple[SidecarSpec, ...]) -> str:
-    """What grants, logs and lists call it: the id of the manifest's sidecar of the same executable, else its path."""
-    return next((spec.id for spec in declared if spec.executable == executable), executable)
+    """What grants, logs and lists call it: the id of the manifest's sidecar of the same executable, else its path.
+
+    A path that reads like the id of another sidecar has a dot before it: what was granted to that one is not its.
+    """
+    named = next((spec.id for spec in declared if spec.executable == executable), None)
+    if named is not None:
+        return named
+    return f"./{executable}" if any(spec.id == executable for spec in declared) else executable
 
 
 def is_local(executable: str) -> bool:
