@@ -43,6 +43,10 @@ def test_a_sound_installation_passes(run: Run) -> None:
     }
     assert graded(result, "plugins") == ["ok"]
     assert "failed" not in graded(result, "native")
+    [extras] = [finding["text"] for finding in result.json["checks"] if finding["check"] == "extras"]
+    assert all(
+        name in extras for name in ("av", "mutagen", "soundfile", "soxr", "miniaudio", "matplotlib", "watchfiles")
+    )
     text = run("doctor")
     assert text.code == 0
     assert f"{GAIN} 1.0.0: as installed, keeps to its world" in text.out

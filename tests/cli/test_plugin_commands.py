@@ -130,3 +130,17 @@ def test_what_happened_is_in_the_logs(run: Run, home: Path) -> None:
     for name in (GAIN, "stellatune"):
         lines = (home / "logs" / f"{name}.jsonl").read_text().splitlines()
         assert "package.installed" in {json.loads(line)["event"] for line in lines}
+
+
+def test_a_native_plugin_is_shown(run: Run) -> None:
+    """What it is and where it comes from, and that no sandbox keeps it in."""
+    shown = run("plugin", "info", "dev.stellatune.native.folder-source")
+    assert (shown.code, "source/folder" in shown.out, "without a sandbox" in shown.out) == (0, True, True)
+    data = run("plugin", "info", "dev.stellatune.native.folder-source", "--json").json
+    assert (data["runtime"], data["abilities"][0]["kind"], data["abilities"][0]["type_id"]) == (
+        "native",
+        "source",
+        "folder",
+    )
+    missing = run("plugin", "info", "dev.stellatune.native.nothing", "--json")
+    assert (missing.code, missing.json["error"]["code"]) == (1, "plugin-not-installed")

@@ -62,7 +62,8 @@ def python(_: Workbench) -> Iterator[Finding]:
 
 def extras(_: Workbench) -> Iterator[Finding]:
     """Python packages that only some commands need."""
-    wanted = {"av": "audio", "mutagen": "audio", "soundfile": "audio", "soxr": "audio", "matplotlib": "plot"}
+    audio = dict.fromkeys(("av", "mutagen", "soundfile", "soxr"), "audio")
+    wanted = audio | {"miniaudio": "device", "matplotlib": "plot", "watchfiles": "watch"}
     for name, extra in wanted.items():
         if importlib.util.find_spec(name) is None:
             yield Finding(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from stellatune_plugins.cli.grant_text import asked
 from stellatune_plugins.cli.text import printable, size
 from stellatune_plugins.package import Grant, InstalledPlugin
+
+if TYPE_CHECKING:
+    from stellatune_plugins.native.records import NativePlugin
 
 
 def summary(plugin: InstalledPlugin) -> dict[str, Any]:
@@ -28,6 +31,38 @@ def summary(plugin: InstalledPlugin) -> dict[str, Any]:
         "digest": plugin.receipt.package_sha256,
         "root": str(plugin.root),
     }
+
+
+def native_details(entries: Sequence[NativePlugin]) -> dict[str, Any]:
+    """What ``plugin info`` shows of a native plugin: its abilities, one entry each."""
+    first = entries[0]
+    return {
+        "id": first.plugin_id,
+        "name": first.distribution or first.entry,
+        "version": first.version or "",
+        "runtime": "native",
+        "abilities": [
+            {
+                "kind": str(entry.kind),
+                "type_id": entry.type_id,
+                "entry": entry.entry,
+                "state": str(entry.status),
+                "detail": entry.detail,
+            }
+            for entry in entries
+        ],
+    }
+
+
+def native_text(data: dict[str, Any]) -> str:
+    """For a person."""
+    lines = [f"{printable(data['id'])} {printable(data['version'])}, native, from {printable(data['name'])}"]
+    for ability in data["abilities"]:
+        lines.append(f"  {ability['kind']}/{printable(ability['type_id'])}  {printable(ability['entry'])}")
+        if ability["detail"]:
+            lines.append(f"    {printable(ability['detail'])}")
+    lines.append("It runs in the program itself, without a sandbox; its documentation describes its configuration.")
+    return "\n".join(lines)
 
 
 def details(plugin: InstalledPlugin, previous: InstalledPlugin | None, granted: Collection[Grant]) -> dict[str, Any]:
