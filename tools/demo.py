@@ -231,7 +231,6 @@ def main() -> None:
     decode = ["--decoder", "dev.stellatune.flac", "--runtime", "hybrid", "--format", "wav32f"]
     stellatune("render", result, "-o", again, *decode, "--force", "--home", home)
     print(f"\ncompared with libsndfile, sample by sample: {compare(result, again)}")
-    again.unlink()
     stellatune("plugin", "permissions", "dev.stellatune.opensubsonic", "--home", home)
     print(f"\nbefore:  {_short(track.path)}\nafter:   {_short(result)}\npicture: {_short(picture)}")
     print(f"The whole demo took {time.monotonic() - began:.0f} s.")
