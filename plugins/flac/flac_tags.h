@@ -4,14 +4,15 @@
 
 #define FLAC_NAMES 64u
 #define FLAC_EXTRAS 256u
-/* Bytes of all pictures together. Hosts built on wasmtime drop an instance that passes more than 128 MiB in one call, and count
- * 48 for each byte of a list: 2.6 MiB. */
-#define FLAC_PICTURE_ROOM (2400u << 10)
+/* Hosts built on wasmtime drop an instance that passes more than 128 MiB in one call, and count 48 for each byte of a list, but 1
+ * for a byte of text. So what does not fit into these 2.3 MiB any more crosses as a data URI. */
+#define FLAC_LIST_ROOM (2400u << 10)
+#define FLAC_PICTURE_ROOM (16u << 20) /* of all pictures together: the host keeps no more */
 
 /* One for all sessions: they live until the next call. */
 static st_text flac_artists[FLAC_NAMES], flac_album_artists[FLAC_NAMES], flac_genres[FLAC_NAMES];
 static st_metadata_entry flac_extras[FLAC_EXTRAS + FLAC_PICTURES];
-static char flac_keys[FLAC_PICTURES][40];
+static char flac_keys[FLAC_PICTURES][40], flac_notes[FLAC_PICTURES][80];
 
 /* Bytes of the UTF-8 character at `p`; 0 where there is none (Unicode, table 3-7). */
 static u32 flac_utf8(const u8 *p, const u8 *end) {
@@ -137,7 +138,7 @@ static const u8 *flac_fetch(st_decoder *d, u64 offset, u32 bytes) {
     u32 got = 0;
     if (!out || !st_stream_seek(&in->stream, offset, &in->error)) return 0;
     while (got < bytes) {
-        const u32 most = bytes - got < FLAC_READ ? bytes - got : FLAC_READ;
+        const u32 most = bytes - got < FLAC_READ_MOST ? bytes - got : FLAC_READ_MOST;
         const i64 n = st_stream_read(&in->stream, out + got, most, &in->error);
         if (n <= 0) return 0;
         got += (u32)n;
@@ -158,19 +159,59 @@ static int flac_find_picture(const u8 *p, u32 bytes, const char **kind, st_text 
     return data->len > 0;
 }
 
-/* Extras of bytes, `picture.front cover` and the like, from `extras` on; gives how many there are now. */
+/* Bytes as a data URI (RFC 2397): base64, three bytes to four characters. Of what kind they are, the host sees itself. */
+static int flac_data_uri(st_text data, st_text *uri) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char head[] = "data:application/octet-stream;base64,";
+    const u32 head_len = sizeof head - 1, len = head_len + (data.len + 2) / 3 * 4;
+    const u8 *p = data.at, *end = p + data.len;
+    char *out = st_scratch(len);
+    if (!out) return 0;
+    *uri = (st_text){out, len};
+    st_copy(out, head, head_len);
+    for (out += head_len; p < end; p += 3, out += 4) {
+        const u32 left = (u32)(end - p);
+        const u32 three = (u32)p[0] << 16 | (left > 1 ? (u32)p[1] << 8 : 0) | (left > 2 ? p[2] : 0);
+        out[0] = digits[three >> 18], out[1] = digits[three >> 12 & 63];
+        out[2] = left > 1 ? digits[three >> 6 & 63] : '=', out[3] = left > 2 ? digits[three & 63] : '=';
+    }
+    return 1;
+}
+
+/* Makes `e` say that picture `i` is missing, and why. */
+static void flac_leave_out(st_decoder *d, u32 i, const char *why, st_metadata_entry *e) {
+    st_writer w = {flac_notes[i], flac_notes[i] + sizeof flac_notes[i]};
+    st_puts(&w, "picture "), st_put_number(&w, i + 1), st_puts(&w, " of ");
+    st_put_number(&w, (d->picture[i].bytes + 1023) >> 10), st_puts(&w, " KiB: "), st_puts(&w, why);
+    e->key = ST_TEXT("picture.left-out");
+    e->value.tag = ST_V_TEXT, e->value.text = (st_text){flac_notes[i], (u32)(w.at - flac_notes[i])};
+}
+
+/* Extras, `picture.front cover` and the like, from `extras` on; gives how many there are now. */
 static u32 flac_take_pictures(st_decoder *d, u32 extras) {
-    u32 room = FLAC_PICTURE_ROOM;
+    u32 room = FLAC_PICTURE_ROOM, in_list = FLAC_LIST_ROOM;
     for (u32 i = 0; i < d->pictures; i++) {
         const u32 bytes = d->picture[i].bytes;
-        if (bytes > room || d->picture[i].offset + bytes > d->size) continue;
-        room -= bytes;
-        const u8 *block = flac_fetch(d, d->picture[i].offset, bytes);
-        if (!block) break;
-        const char *kind;
         st_metadata_entry *e = flac_extras + extras;
-        e->value.tag = ST_V_BYTES;
-        if (!flac_find_picture(block, bytes, &kind, &e->value.bytes)) continue;
+        const char *why = 0, *kind;
+        st_text data;
+        if (!d->seekable) why = "the stream cannot seek";
+        else if (d->picture[i].offset + bytes > d->size) why = "the file ends before it does";
+        else if (bytes > room) why = "no more than 16 MiB in all";
+        if (why) {
+            flac_leave_out(d, i, why, e), extras++;
+            continue;
+        }
+        const u8 *block = flac_fetch(d, d->picture[i].offset, bytes);
+        if (!block) {
+            flac_leave_out(d, i, "it cannot be read", e), extras++;
+            continue;
+        }
+        room -= bytes;
+        if (!flac_find_picture(block, bytes, &kind, &data)) continue;
+        if (data.len <= in_list) e->value.tag = ST_V_BYTES, e->value.bytes = data, in_list -= data.len;
+        else if (flac_data_uri(data, &e->value.text)) e->value.tag = ST_V_TEXT;
+        else continue;
         st_writer w = {flac_keys[i], flac_keys[i] + sizeof flac_keys[i]};
         st_puts(&w, "picture."), st_puts(&w, kind);
         e->key = (st_text){flac_keys[i], (u32)(w.at - flac_keys[i])};

@@ -98,6 +98,15 @@ class CountsDamage(Protocol):
         ...
 
 
+@runtime_checkable
+class MakesRemarks(Protocol):
+    """A decoder session that may have to leave something out of what it was asked for. Not in WIT."""
+
+    def remarks(self) -> tuple[str, ...]:
+        """What the user should know of it, each in a few words, such as a picture that was too large."""
+        ...
+
+
 class Decoder(Protocol):
     """Opens tracks."""
 

@@ -67,6 +67,7 @@ class WasmDecoderSession(WasmInstance):
     def __init__(self, executor: Executor, ability: AbilityKey, stream: ByteStream, ext_hint: str | None) -> None:
         self._stream = executor.streams.put(stream)
         self._not_finite = 0
+        self._left_out: tuple[str, ...] = ()
         try:
             super().__init__(executor, ability, DecoderArguments(self._stream, ext_hint))
         except BaseException:
@@ -77,7 +78,9 @@ class WasmDecoderSession(WasmInstance):
         return self._call(ReadInfo(), Info).info
 
     def metadata(self) -> MediaMetadata:
-        return self._call(ReadMetadata(), Tagged).metadata.to_model()
+        metadata = self._call(ReadMetadata(), Tagged).metadata
+        self._left_out = metadata.left_out
+        return metadata.to_model()
 
     def read_pcm(self, max_frames: Frames) -> PcmChunk:
         """See the interface. May give fewer frames than asked for; samples that are no number come as silence."""
@@ -95,6 +98,10 @@ class WasmDecoderSession(WasmInstance):
     def damage(self) -> tuple[str, ...]:
         """See :class:`~stellatune_plugins.contract.capabilities.CountsDamage`."""
         return (f"{self._not_finite} samples were no numbers",) if self._not_finite else ()
+
+    def remarks(self) -> tuple[str, ...]:
+        """See :class:`~stellatune_plugins.contract.capabilities.MakesRemarks`."""
+        return tuple(f"left out: {what}" for what in self._left_out)
 
     def close(self) -> None:
         """End the session, and close the stream."""

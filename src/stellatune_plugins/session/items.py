@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from stellatune_plugins.contract.capabilities import CountsDamage, Decoder, DecoderSession, SourceCatalog
+from stellatune_plugins.contract.capabilities import CountsDamage, Decoder, DecoderSession, MakesRemarks, SourceCatalog
 from stellatune_plugins.errors import InputUnreadable, StellatuneError
 from stellatune_plugins.model import AudioTags, ConfigUpdatePlan, DecoderInfo, Frames, MediaMetadata, PcmChunk
 from stellatune_plugins.session.spool import rewindable
@@ -112,6 +112,10 @@ class DescribedSession:
     def damage(self) -> tuple[str, ...]:
         """Of the decoder's, where it counts it."""
         return self._session.damage() if isinstance(self._session, CountsDamage) else ()
+
+    def remarks(self) -> tuple[str, ...]:
+        """Of the decoder's, where it makes any."""
+        return self._session.remarks() if isinstance(self._session, MakesRemarks) else ()
 
     def plan_config(self, config_json: str) -> ConfigUpdatePlan:
         return self._session.plan_config(config_json)

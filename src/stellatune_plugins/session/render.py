@@ -15,6 +15,7 @@ from stellatune_plugins.contract.capabilities import (
     CountsDamage,
     Decoder,
     DecoderSession,
+    MakesRemarks,
     OutputSink,
     OutputSinkSession,
     SourceCatalog,
@@ -210,6 +211,8 @@ class _Run:
         audio_seconds = self._frames_in / self._input_spec.sample_rate
         if isinstance(self._source, CountsDamage):
             self._warnings += (f"the input is damaged: {what}" for what in self._source.damage())
+        if isinstance(self._source, MakesRemarks):
+            self._warnings += self._source.remarks()
         self._warnings += getattr(self._output, "warnings", ())
         clipped = self._output.clipped() if isinstance(self._output, CountsClipping) else 0
         if clipped:

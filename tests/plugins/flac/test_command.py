@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import flac_sounds
 import flac_streams
 import numpy as np
 import soundfile
+from mutagen.flac import FLAC
 
 
 def _stellatune(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -39,3 +41,26 @@ def test_renders_a_file_and_stops_at_damage(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "io: damaged at byte" in done.stderr
     assert not bad.exists()
+
+
+def test_covers_arrive_and_those_that_do_not_are_named(tmp_path: Path) -> None:
+    """A cover of 3.5 MiB is in the output; what is beyond all measure is in the report."""
+    home = ("--home", tmp_path / "home")
+    assert _stellatune("plugin", "install", "dev.stellatune.flac", *home).returncode == 0
+    cover = b"\x89PNG\r\n\x1a\n" + np.random.default_rng(3).bytes(3_500 << 10)
+    samples = flac_sounds.piece(16, 2, 3_000)
+    info = flac_streams.stream_info(samples, 16, blocks=(1_000, 1_000))
+    how = flac_streams.Frame(channels=(flac_streams.Subframe(),))
+    frames = [flac_streams.frame(samples[at : at + 1_000], 16, at // 1_000, how) for at in (0, 1_000, 2_000)]
+    blocks = [(0, info), *((6, _picture(kind, data)) for kind, data in ((3, cover), (4, cover + bytes(10 << 20))))]
+    sound, out = tmp_path / "sound.flac", tmp_path / "out.flac"
+    sound.write_bytes(flac_streams.metadata(blocks) + b"".join(frames))
+    done = _stellatune("render", sound, "-o", out, "--runtime", "hybrid", "--decoder", "dev.stellatune.flac", *home)
+    assert done.returncode == 0, done.stderr
+    assert "left out: picture 2 of 13741 KiB: no more than 16 MiB in all" in " ".join(done.stdout.split())
+    assert [picture.data for picture in FLAC(out).pictures] == [cover]  # type: ignore[no-untyped-call]
+
+
+def _picture(kind: int, data: bytes) -> bytes:
+    """The content of a picture block."""
+    return struct.pack(">III", kind, 0, 0) + bytes(16) + struct.pack(">I", len(data)) + data

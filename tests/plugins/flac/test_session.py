@@ -98,14 +98,33 @@ def test_pictures_are_found_and_the_sound_goes_on(flac: Player) -> None:
     assert not rest.failures
 
 
-def test_pictures_too_large_for_one_call_are_left_out(flac: Player) -> None:
+@pytest.mark.parametrize("more", [0, 1, 2])
+def test_large_pictures_are_the_same_as_small_ones(flac: Player, more: int) -> None:
+    """What no list of bytes can carry crosses as text, to the byte, whatever its length leaves over a third."""
+    noise = PNG + np.random.default_rng(7).bytes((3_500 << 10) + more)
+    session = flac.open(build((6, picture(3, PNG)), (6, picture(3, noise)), (6, picture(4, b"no png" + noise))))
+    metadata = session.metadata()
+    track = drain(session)
+    remarks = session.remarks()
+    session.close()
+    assert [(p.mime, p.description) for p in metadata.pictures] == [("image/png", "front cover")] * 2
+    assert [p.data for p in metadata.pictures] == [PNG, noise]
+    assert metadata.extras == (("picture.back cover", b"no png" + noise),)
+    assert remarks == ()
+    assert len(track.samples) == 3_000
+    assert not track.failures
+
+
+def test_more_pictures_than_the_host_keeps_are_left_out_aloud(flac: Player) -> None:
     """The instance lives on, with the pictures that have room."""
-    large = PNG + bytes(2_300 << 10)
-    session = flac.open(build((6, picture(3, large)), (6, picture(4, PNG + bytes(9 << 20))), (6, picture(5, PNG))))
+    large = PNG + bytes(12 << 20)
+    session = flac.open(build((6, picture(3, large)), (6, picture(4, PNG + bytes(5 << 20))), (6, picture(5, PNG))))
     pictures = session.metadata().pictures
     track = drain(session)
+    remarks = session.remarks()
     session.close()
     assert [len(p.data) for p in pictures] == [len(large), len(PNG)]
+    assert remarks == ("left out: picture 2 of 5121 KiB: no more than 16 MiB in all",)
     assert len(track.samples) == 3_000
     assert not track.failures
 

@@ -32,13 +32,14 @@ Extra = TextExtra | PlainExtra | BytesExtra
 
 
 class Metadata(msgspec.Struct, frozen=True):
-    """:class:`~stellatune_plugins.model.MediaMetadata`, ready to travel."""
+    """:class:`~stellatune_plugins.model.MediaMetadata`, ready to travel, and what there was no room for."""
 
     tags: AudioTags
     duration_ms: DurationMs | None
     format: EncodedFormat
     extras: tuple[Extra, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, metadata: MediaMetadata) -> Metadata:

@@ -6,6 +6,9 @@ too much is left out, and a number that cannot be is unknown.
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 from typing import Any, Final
 
 from stellatune_plugins.executor.guest_text import clean, clean_lines
@@ -25,7 +28,13 @@ MAX_BINARY: Final = 16 * 1024 * 1024
 """Bytes of one extra, and of all pictures together."""
 MAX_DURATION_MS: Final = 365 * 24 * 3_600_000
 PICTURE_KEY: Final = "picture"
-"""An extra of bytes under this key, or ``picture.<description>``, is a picture; its first bytes say of which kind."""
+"""An extra of bytes under this key, or ``picture.<description>``, is a picture; its first bytes say of which kind.
+So is a text there that is a data URI in base64: one call carries a good 2 MiB in lists of bytes, far more as text."""
+LEFT_OUT_KEY: Final = "picture.left-out"
+"""An extra of text under this key says which picture is missing, and why."""
+_MAX_REMARK: Final = 200
+_MAX_REMARKS: Final = 16
+_DATA_URI: Final = re.compile(r"data:[^,]{0,128};base64,")
 
 _MAGIC: Final = (
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -37,8 +46,15 @@ _MAGIC: Final = (
 
 def metadata_of(record: Any) -> Metadata:
     """The record as the host keeps it."""
-    extras, pictures = _extras(record["extras"])
-    return Metadata(_tags(record["tags"]), duration(record["duration-ms"]), _format(record["format"]), extras, pictures)
+    kept = _Extras(record["extras"])
+    return Metadata(
+        _tags(record["tags"]),
+        duration(record["duration-ms"]),
+        _format(record["format"]),
+        tuple(kept.extras),
+        tuple(kept.pictures),
+        tuple(kept.left_out[:_MAX_REMARKS]),
+    )
 
 
 def duration(value: Any) -> DurationMs | None:
@@ -88,24 +104,54 @@ def _within(value: Any, most: int) -> int | None:
     return number if number is not None and 1 <= number <= most else None
 
 
-def _extras(entries: Any) -> tuple[tuple[Extra, ...], tuple[Picture, ...]]:
-    extras: list[Extra] = []
-    pictures: list[Picture] = []
-    room = MAX_BINARY
-    for entry in entries[:MAX_EXTRAS]:
-        key, kind, value = clean(entry["key"], MAX_TAG), entry["value"].case, entry["value"].value
-        if kind != "bytes":
-            extras.append(TextExtra(key, clean_lines(value, MAX_TEXT)) if kind == "text" else PlainExtra(key, value))
-            continue
-        if len(value) > room:
-            continue
-        room -= len(value)
-        picture = _picture(key, value)
-        if picture is None:
-            extras.append(BytesExtra(key, value))
+class _Extras:
+    """A guest's extras: what is kept of them, the pictures among them, and what there was no room for."""
+
+    def __init__(self, entries: Any) -> None:
+        self.extras: list[Extra] = []
+        self.pictures: list[Picture] = []
+        self.left_out: list[str] = []
+        self._room = MAX_BINARY
+        for entry in entries[:MAX_EXTRAS]:
+            self._take(clean(entry["key"], MAX_TAG), entry["value"].case, entry["value"].value)
+
+    def _take(self, key: str, kind: str, value: Any) -> None:
+        if kind == "text":
+            if key == LEFT_OUT_KEY:
+                self.left_out.append(clean(value, _MAX_REMARK))
+                return
+            data = _from_data_uri(value) if key.partition(".")[0] == PICTURE_KEY else None
+            if data is None:
+                self.extras.append(TextExtra(key, clean_lines(value, MAX_TEXT)))
+            else:
+                self._take_bytes(key, data)
+        elif kind == "bytes":
+            self._take_bytes(key, value)
         else:
-            pictures.append(picture)
-    return tuple(extras), tuple(pictures)
+            self.extras.append(PlainExtra(key, value))
+
+    def _take_bytes(self, key: str, data: bytes) -> None:
+        if len(data) > self._room:
+            size, most = len(data) / 2**20, MAX_BINARY >> 20
+            self.left_out.append(f"{clean(key, 80)} of {size:.1f} MiB: no more than {most} MiB in all")
+            return
+        self._room -= len(data)
+        picture = _picture(key, data)
+        if picture is None:
+            self.extras.append(BytesExtra(key, data))
+        else:
+            self.pictures.append(picture)
+
+
+def _from_data_uri(text: str) -> bytes | None:
+    """What a data URI in base64 holds; ``None`` where the text is none."""
+    head = _DATA_URI.match(text)
+    if head is None:
+        return None
+    try:
+        return base64.b64decode(text[head.end() :], validate=True)
+    except (binascii.Error, ValueError):  # the latter where it is not ASCII
+        return None
 
 
 def _picture(key: str, data: bytes) -> Picture | None:
