@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -152,6 +154,31 @@ def test_a_file_is_played_bit_for_bit(
         assert np.array_equal(recording.sound(), music)
 
     in_one_of(4, attempt)
+
+
+def test_ctrl_c_stops_the_music(
+    stage: Stage, server: PulseServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In the middle of a minute of it: the program says so and ends, and so does the sidecar."""
+    stage.grant(*GRANTS)
+    path = tmp_path / "music.wav"
+    soundfile.write(path, noise(60 * 44100, 2), 44100, subtype="FLOAT")
+    command = ["render", path, "--runtime", "wasm", "--sink", PLUGIN, "--target", target(), "--home", stage.home.root]
+    with server.recording() as recording:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stellatune_plugins", *map(str, command)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        end = time.monotonic() + 60
+        while not len(recording.sound()) and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.05)
+        assert len(recording.sound())
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (1, b""), err
+    assert b"error[interrupted]" in err
+    assert run(["sidecar", "list", "--json", "--home", str(stage.home.root)]) == 0
+    assert json.loads(capfd.readouterr().out)["running"] == []
 
 
 def test_it_says_what_there_is(sink: OutputSinkSession, stage: Stage, server: PulseServer) -> None:
