@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import threading
 
 import pytest
 
@@ -13,6 +15,7 @@ from stellatune_plugins.errors import (
     Problem,
     StellatuneError,
     all_errors,
+    hides_interrupt,
 )
 
 
@@ -49,3 +52,20 @@ def test_a_plugins_answer_keeps_its_case() -> None:
     error = PluginFailure("unsupported", "no surround")
     assert error.case == "unsupported"
     assert error.to_dict()["message"] == "unsupported: no surround"
+
+
+def test_an_error_that_hides_an_interrupt_is_known() -> None:
+    """Ctrl-C inside a queue's wait comes out as an error about its lock; one that was dealt with does not count."""
+
+    def interrupted() -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            threading.Lock().release()
+
+    with pytest.raises(RuntimeError) as caught:
+        interrupted()
+    assert hides_interrupt(caught.value)
+    with contextlib.suppress(KeyboardInterrupt):
+        raise KeyboardInterrupt
+    assert not hides_interrupt(RuntimeError("a later one"))

@@ -419,6 +419,22 @@ class OutputFailed(StellatuneError):
     default_hint = "check free space, permissions and the chosen format"
 
 
+def hides_interrupt(error: BaseException) -> bool:
+    """Whether an error only came up while a ``KeyboardInterrupt`` was on its way out.
+
+    ``threading.Condition``, and so every bounded queue, is written in Python: an interrupt in the middle of its
+    ``wait`` comes out as a ``RuntimeError`` about its lock.
+    """
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        if isinstance(link, KeyboardInterrupt):
+            return True
+        seen.add(id(link))
+        link = link.__cause__ or link.__context__
+    return False
+
+
 def all_errors() -> Iterator[type[StellatuneError]]:
     """Every error class of the taxonomy, in the order of this module."""
     for value in globals().values():

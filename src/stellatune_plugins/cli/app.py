@@ -15,7 +15,14 @@ from stellatune_plugins import __version__
 from stellatune_plugins.cli import failures
 from stellatune_plugins.cli.entry import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from stellatune_plugins.cli.options import Common
-from stellatune_plugins.errors import HookFailed, Interrupted, PluginFailure, StellatuneError, UsageError
+from stellatune_plugins.errors import (
+    HookFailed,
+    Interrupted,
+    PluginFailure,
+    StellatuneError,
+    UsageError,
+    hides_interrupt,
+)
 
 _HERE = "stellatune_plugins.cli"
 
@@ -103,6 +110,9 @@ def run(tokens: Sequence[str]) -> int:
             _offer(error, before_dashes)
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
     except Exception as error:  # noqa: BLE001 - the last line: a traceback is no message for a user
+        if hides_interrupt(error):
+            failures.show(Interrupted("stopped"), as_json=as_json)
+            return EXIT_FAILED
         log = _keep_traceback(before_dashes)
         if debug:
             traceback.print_exc()

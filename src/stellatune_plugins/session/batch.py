@@ -12,7 +12,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Final
 
-from stellatune_plugins.errors import StellatuneError
+from stellatune_plugins.errors import StellatuneError, hides_interrupt
 from stellatune_plugins.native.publish import remove_stale_part
 from stellatune_plugins.observe import Event
 from stellatune_plugins.session import worker as worker_process
@@ -30,6 +30,7 @@ from stellatune_plugins.session.jobs import (
 from stellatune_plugins.session.plan import BatchPlan
 from stellatune_plugins.session.report import RenderFailure, RenderReport
 from stellatune_plugins.session.runtime import build
+from stellatune_plugins.session.stopping import StopSignals
 
 STOP_GRACE_S: Final = 5.0
 """Seconds that workers have to stop by themselves, and again after SIGTERM."""
@@ -62,7 +63,7 @@ def run_batch(plan: BatchPlan, jobs: int = 1, on_event: OnEvent | None = None) -
 
 
 def _run_here(plan: BatchPlan, tell: OnEvent) -> Iterator[Outcome]:
-    with contextlib.closing(build(plan.runtime)) as runtime:
+    with contextlib.closing(build(plan.runtime)) as runtime, StopSignals() as stop:
         current: list[int | None] = [None]
 
         def pass_on(event: Event) -> None:
@@ -79,8 +80,12 @@ def _run_here(plan: BatchPlan, tell: OnEvent) -> Iterator[Outcome]:
                         plan.options,
                         runtime,
                         on_progress=throttled(lambda done, total, at=index: tell(JobProgress(at, done, total))),
+                        cancelled=stop.seen,
                     )
-                except Exception as error:  # noqa: BLE001 - one failure must not stop the others
+                except Exception as error:
+                    if stop.seen() or hides_interrupt(error):
+                        raise KeyboardInterrupt from error
+                    # One failure must not stop the others.
                     failure = failure_of(job, error)
                     tell(JobFailed(index, failure))
                     yield failure
