@@ -225,7 +225,9 @@ def test_stopping_leaves_nothing(
         time.sleep(0.02)
     process.send_signal(sign)
     _, err = process.communicate(timeout=20)
-    assert process.returncode == 1
+    # CPython ends by the signal itself, after everything else, where the interrupt once passed through its own
+    # evaluation of a string (1 of 60 here): nothing of Python can take that note back.
+    assert process.returncode in {1, -signal.SIGINT}
     assert err.decode().startswith("error[interrupted]: ")
     assert "Traceback" not in err.decode()
     assert files(out) == []
