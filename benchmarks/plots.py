@@ -13,7 +13,18 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from benchmarks.results import Row, Run
-from benchmarks.subjects import bulk_bytes, calls, chain, equaliser, kernels, render, startup
+from benchmarks.subjects import (
+    bulk_bytes,
+    calls,
+    chain,
+    decode,
+    equaliser,
+    kernels,
+    render,
+    sidecars,
+    startup,
+    transports,
+)
 
 OURS, THEIRS, BAR = "#1f77b4", "#b0b0b0", "#d62728"
 
@@ -25,10 +36,13 @@ def draw(run: Run, folder: Path) -> list[Path]:
         (bulk_bytes, _calls),
         (calls, _calls),
         (chain, _chain),
+        (decode, _milliseconds),
         (equaliser, _equaliser),
         (kernels, _kernels),
         (render, _render),
-        (startup, _startup),
+        (sidecars, _milliseconds),
+        (startup, _milliseconds),
+        (transports, _calls),
     ):
         rows = [row for row in run.rows if row.subject == module.NAME]
         if not rows:
@@ -129,5 +143,5 @@ def _render(rows: Sequence[Row]) -> Any:
     return _bars([r for r in rows if r.unit == "s"], 1.0, "seconds, median")
 
 
-def _startup(rows: Sequence[Row]) -> Any:
+def _milliseconds(rows: Sequence[Row]) -> Any:
     return _bars([r for r in rows if r.unit == "s"], 1e3, "milliseconds, median", log=True)
