@@ -86,6 +86,7 @@ def test_a_deaf_crowd_is_killed_to_the_last(tiered: Rig, stress_size: Callable[[
             process.terminate(50)
         assert process.wait_exit(5000) is not None
         slowest = max(slowest, time.monotonic() - began)
+        process.close()  # a plugin may hold on to few that ended
         assert not tiered_processes(tiered)
     print(f"the slowest end took {slowest:.2f} s")  # noqa: T201
     assert slowest < 0.05 + 1.0 + 1.0  # the last second is the machine's
