@@ -16,6 +16,7 @@ Whoever moved a position wakes the futex on its low 32 bits. A peer that never d
 
 from __future__ import annotations
 
+import abc
 import ctypes
 import mmap
 import os
@@ -52,7 +53,7 @@ class RingBroken(Exception):
     """Raised when the file is no ring, or the other end wrote a position that cannot be."""
 
 
-class Ring:
+class Ring(abc.ABC):
     """One end's mapping. The descriptor may be closed afterwards; :meth:`close` undoes the mapping.
 
     Not for several threads, but for :meth:`wake_self`.
@@ -150,8 +151,9 @@ class Ring:
             self._wake(self._theirs)
         return position
 
+    @abc.abstractmethod
     def _check(self) -> None:
-        raise NotImplementedError
+        """Refuse a position of the other end that cannot be, given this one's."""
 
     def _publish(self, count: int) -> None:
         if not futex.ORDERED:
